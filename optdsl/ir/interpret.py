@@ -1,0 +1,257 @@
+"""What a program means: one step in NumPy float64, straight from the unoptimised IR.
+
+Everything else is tested against this file, so it is as plain as it can be: every value is float64 (a scalar state is
+rounded to its own dtype when it is assigned), nothing is hoisted, fused or done in place, and inputs are never written.
+
+States are a dict from key to array (scalar states: a 0-dim float). A state whose condition is false is not in the
+dict; one without an initial value is not in it until a step has assigned it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optdsl.ir.nodes import (
+    Block,
+    Const,
+    Expr,
+    Grad,
+    Hyper,
+    If,
+    Let,
+    Op,
+    Param,
+    Present,
+    Program,
+    Rate,
+    Ref,
+    State,
+    StateValue,
+    Time,
+)
+
+Array = NDArray[np.float64]
+Value = Any
+"""A float64 array or scalar, a bool (array), a string, or None; :data:`ABSENT` where a state has no value."""
+
+
+class _Absent:
+    """The value of a state that is not there. It may be merged and left behind, but not computed with."""
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT = _Absent()
+
+
+class AbsentStateError(Exception):
+    """A program computed with a state that has no value (the language's checks rule it out)."""
+
+
+def default_hypers(program: Program, **given: Value) -> dict[str, Value]:
+    """Every hyperparameter's value: ``given``, else its default. ``maximize`` is False unless given."""
+    hypers: dict[str, Value] = {"maximize": False, **given}
+    for scalar in program.scalars:
+        if scalar.name not in hypers and scalar.default is not None:
+            hypers[scalar.name] = _Evaluator(hypers).evaluate(scalar.default)
+    return hypers
+
+
+def initial_state(
+    program: Program, hypers: Mapping[str, Value], param: Array, scalar_dtype: type = np.float32
+) -> dict[str, Array]:
+    """The states that exist before the first step: those with an initial value whose condition holds."""
+    param = np.asarray(param, dtype=np.float64)
+    return {
+        state.key: _initial(state, hypers, param, scalar_dtype)
+        for state in program.states
+        if state.initial is not None and _exists(state, hypers)
+    }
+
+
+def step(
+    program: Program,
+    hypers: Mapping[str, Value],
+    param: Array,
+    grad: Array,
+    state: Mapping[str, Array],
+    t: int | None = None,
+    scalar_dtype: type = np.float32,
+) -> tuple[Array, dict[str, Array]]:
+    """The parameter and the states after one step.
+
+    ``t`` counts this step too (1 at the first); None will do for a program that does not read it. States with an
+    initial value that ``state`` lacks are created. ``scalar_dtype`` is that of scalar states. NaN and infinities
+    arise and travel as in torch; nothing warns. Raises :class:`AbsentStateError` where the program computes with a
+    state that has no value.
+    """
+    param = np.asarray(param, dtype=np.float64)
+    values: dict[str, Value] = {}
+    for s in program.states:
+        if _exists(s, hypers):
+            if s.key in state:
+                values[s.key] = np.asarray(state[s.key], dtype=np.float64)
+            elif s.initial is not None:
+                values[s.key] = _initial(s, hypers, param, scalar_dtype)
+    rounded = frozenset(s.key for s in program.scalar_states)
+    run_ = _Evaluator(hypers, param, np.asarray(grad, dtype=np.float64), values, t, rounded, scalar_dtype)
+    with np.errstate(all="ignore"):
+        run_.execute(program.body)
+        new_param = _filled(run_.evaluate(program.param), param)
+        new_state = {}
+        for key, final in program.new_states:
+            if _exists(program.state(key), hypers):
+                value = run_.evaluate(final)
+                if value is not ABSENT:
+                    shaped_like = np.zeros(()) if key in rounded else param
+                    new_state[key] = _filled(value, shaped_like)
+    return new_param, new_state
+
+
+def run(
+    program: Program,
+    hypers: Mapping[str, Value],
+    param: Array,
+    grads: Iterable[Array | None],
+    scalar_dtype: type = np.float32,
+) -> list[tuple[Array, dict[str, Array]]]:
+    """Parameter and states after each of ``grads``. A gradient that is None leaves everything, ``t`` too, as it was."""
+    param, t = np.array(param, dtype=np.float64), 0
+    state = initial_state(program, hypers, param, scalar_dtype)
+    trajectory = []
+    for grad in grads:
+        if grad is not None:
+            t += 1
+            param, state = step(program, hypers, param, grad, state, t, scalar_dtype)
+        trajectory.append((param, state))
+    return trajectory
+
+
+def _exists(state: State, hypers: Mapping[str, Value]) -> bool:
+    return state.condition is None or bool(_Evaluator(hypers).evaluate(state.condition))
+
+
+def _initial(state: State, hypers: Mapping[str, Value], param: Array, scalar_dtype: type) -> Array:
+    """The state's first value, shaped like ``param`` or a scalar of ``scalar_dtype``."""
+    assert state.initial is not None
+    value = _Evaluator(hypers).evaluate(state.initial)
+    if state.rate is Rate.ELEMENT:
+        return _filled(value, param)
+    return np.array(scalar_dtype(value), dtype=np.float64)
+
+
+def _filled(value: Value, shaped_like: Array) -> Array:
+    """A fresh float64 array of ``value``, in the shape of ``shaped_like``."""
+    return np.array(np.broadcast_to(np.asarray(value, dtype=np.float64), shaped_like.shape))
+
+
+def _equal(a: Value, b: Value) -> Value:
+    """Equality of numbers (per element), truth values and choices; none equals none alone."""
+    if any(x is None or isinstance(x, str) for x in (a, b)):
+        return a is b if a is None or b is None else bool(a == b)
+    return np.equal(a, b)
+
+
+def _sign(x: Value) -> Value:
+    return np.where(np.isnan(x), 0.0, np.sign(x))
+
+
+OPERATIONS: dict[str, Callable[..., Value]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "pow": np.power,
+    "min": np.minimum,
+    "max": np.maximum,
+    "neg": np.negative,
+    "sqrt": np.sqrt,
+    "abs": np.abs,
+    "sign": _sign,
+    "exp": np.exp,
+    "log": np.log,
+    "floor": np.floor,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "eq": _equal,
+    "ne": lambda a, b: np.logical_not(_equal(a, b)),
+    "and": np.logical_and,
+    "or": np.logical_or,
+    "not": np.logical_not,
+}
+"""The NumPy function of every operation but ``select``."""
+
+
+@dataclass
+class _Evaluator:
+    """One step being executed: what expressions may read, and ``env``, the names assigned so far."""
+
+    hypers: Mapping[str, Value]
+    param: Value = None
+    grad: Value = None
+    state: Mapping[str, Value] = field(default_factory=dict)
+    t: int | None = None
+    rounded: frozenset[str] = frozenset()
+    scalar_dtype: type = np.float32
+    env: dict[str, Value] = field(default_factory=dict)
+
+    def execute(self, block: Block) -> None:
+        for stmt in block:
+            match stmt:
+                case Let(name, value, state):
+                    self._assign(name, self.evaluate(value), state)
+                case If(condition, then, orelse, merges):
+                    holds = bool(self.evaluate(condition))
+                    self.execute(then if holds else orelse)
+                    for merge in merges:
+                        self._assign(merge.name, self.evaluate(merge.then if holds else merge.orelse), merge.state)
+
+    def _assign(self, name: str, value: Value, state: str | None) -> None:
+        if state in self.rounded and value is not ABSENT:
+            value = np.float64(self.scalar_dtype(value))
+        self.env[name] = value
+
+    def evaluate(self, expr: Expr) -> Value:
+        match expr:
+            case Const(value):
+                number = isinstance(value, int | float) and not isinstance(value, bool)
+                return np.float64(value) if number else value  # type: ignore[arg-type]
+            case Hyper(name):
+                value = self.hypers[name]
+                number = not (value is None or isinstance(value, bool | str))
+                return np.float64(value) if number else value
+            case Time():
+                assert self.t is not None, "the program reads t"
+                return np.float64(self.t)
+            case Param():
+                return self.param
+            case Grad():
+                return self.grad
+            case StateValue(key):
+                return self.state.get(key, ABSENT)
+            case Present(key):
+                return key in self.state
+            case Ref(name):
+                return self.env[name]
+            case Op("select", (condition, then, orelse)):
+                holds = self.evaluate(condition)
+                if condition.type.is_tensor:
+                    return np.where(holds, self._present(then), self._present(orelse))
+                return self._present(then if holds else orelse)
+            case Op(op, args):
+                return OPERATIONS[op](*map(self._present, args))
+        raise TypeError(f"not an expression: {expr!r}")
+
+    def _present(self, expr: Expr) -> Value:
+        value = self.evaluate(expr)
+        if value is ABSENT:
+            raise AbsentStateError(f"{expr} has no value")
+        return value
