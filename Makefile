@@ -1,0 +1,42 @@
+# `make demo` trains with a compiled optimizer; `make test` runs every check. Both set up .venv by themselves:
+# a machine needs Python 3.11+, make and a C++ compiler.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: demo test lint types generated drift clean
+
+demo: $(READY)
+	$(BIN)/optdsl compile specs/adam.opt
+	$(BIN)/python examples/digits.py
+
+test: lint types drift
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY)
+	$(BIN)/mypy
+
+# The committed package and pages, written again from the specs; `drift` tells whether they are up to date.
+generated: $(READY)
+	$(BIN)/optdsl compile specs/*.opt
+	$(BIN)/python docs/gallery.py
+
+drift: $(READY)
+	$(BIN)/optdsl compile specs/*.opt --check
+	$(BIN)/python docs/gallery.py --check
+
+# torch goes first and alone: a CPU build stays a CPU build when Triton is added afterwards.
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) out dist build
