@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from optdsl.source import Diagnostic, Severity, Source, Span
+from optdsl.source import Diagnostic, Severity, Span
 
 TAB_WIDTH = 4
 
@@ -214,7 +214,3 @@ def render_all(diagnostics: Iterable[Diagnostic], color: bool = False) -> str:
     """Every diagnostic as text, in order, with an empty line between them."""
     return "\n\n".join(render_text(diagnostic, color) for diagnostic in diagnostics)
 
-
-def no_place(name: str) -> Span:
-    """The span of a diagnostic that is about a file as a whole (one that cannot be read, say)."""
-    return Span(Source(name, ""), 0, 0)

@@ -1,0 +1,25 @@
+"""The command ``optdsl``.
+
+Exit codes: 0 done; 1 the specs have mistakes, or the package is not up to date; 2 the command line cannot be
+understood, or optdsl itself has failed.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+
+def main() -> None:
+    """Entry point of the ``optdsl`` script."""
+    from optdsl.cli.app import app
+
+    try:
+        app()
+    except Exception:
+        traceback.print_exc()
+        print(
+            "\nThis is a bug in optdsl, not a mistake in your spec. Please report it with the spec and the lines above.",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None

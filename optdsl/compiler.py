@@ -1,0 +1,220 @@
+"""The compiler, from left to right: read this first.
+
+::
+
+    Source ──parse──▶ Module ──analyse──▶ CheckedOptimizer ──lower──▶ Program ──emit──▶ {path: text}
+
+Every arrow is a function from one immutable value to the next. Nothing here prints or writes: :mod:`optdsl.cli` and
+:mod:`optdsl.loader` decide what becomes of the :class:`Result`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import keyword
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from optdsl import __version__
+from optdsl.files import import_candidates, read_source
+from optdsl.ir.nodes import Program
+from optdsl.source import Diagnostic, Label, Severity, Source, Span
+from optdsl.syntax import ast, parse
+
+MARK = "# Compiled by optdsl "
+"""How every file that the compiler writes begins."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One optimizer on its way through the compiler: its program, and the spec that it comes from."""
+
+    program: Program
+    source: Source
+    span: Span
+
+    @property
+    def module(self) -> str:
+        """Name of the Python module that holds its class."""
+        return module_name(self.program.name)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the front half of the compiler knows: a program per optimizer, and every mistake of every spec."""
+
+    units: tuple[Unit, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not any(d.severity is Severity.ERROR for d in self.diagnostics)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A package as ``{path relative to it: text}``, empty if there is any error; and every diagnostic."""
+
+    files: Mapping[str, str]
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not any(d.severity is Severity.ERROR for d in self.diagnostics)
+
+
+def compile_files(paths: Iterable[str | Path], kept: Mapping[str, str] | None = None) -> Result:
+    """Compile the specs at ``paths`` to one package.
+
+    ``kept`` (class name → module) are optimizers that the package has already; it goes on to export them.
+    """
+    checked = check_files(paths)
+    return Result(emit(checked.units, kept) if checked.ok else {}, checked.diagnostics)
+
+
+def check_files(paths: Iterable[str | Path]) -> Checked:
+    """Everything up to the IR, for all specs: no mistake hides another one's."""
+    units: list[Unit] = []
+    diagnostics: list[Diagnostic] = []
+    specs = _Specs()
+    for path in dict.fromkeys(str(path) for path in paths):
+        checked = check_file(path, specs)
+        units += checked.units
+        diagnostics += checked.diagnostics
+    diagnostics += _clashes(units)
+    return Checked(tuple(units), tuple(dict.fromkeys(diagnostics)))
+
+
+def check_file(path: str, specs: _Specs) -> Checked:
+    """parse, analyse, lower: one spec."""
+    from optdsl.check import analyse
+    from optdsl.ir.lower import lower
+
+    spec = specs.read(path)
+    if spec.module is None:
+        return Checked((), spec.diagnostics)
+    analysis = analyse(spec.module, specs.load)
+    diagnostics = (*spec.diagnostics, *analysis.diagnostics)
+    if not Checked((), diagnostics).ok:
+        return Checked((), diagnostics)
+    source = spec.module.span.source
+    units = tuple(Unit(lower(checked), source, checked.optimizer.name_span) for checked in analysis.optimizers)
+    return Checked(units, diagnostics)
+
+
+def emit(units: Iterable[Unit], kept: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The package of ``units``: a module and a kernel for each, ``__init__`` and the support that they share."""
+    from optdsl.emit.optimizer import emit_module
+    from optdsl.emit.triton import emit_kernel
+
+    files: dict[str, str] = {}
+    for unit in units:
+        files[f"{unit.module}.py"] = _with_header(unit.source, emit_module(unit.program))
+        files[f"_{unit.module}_triton.py"] = _with_header(unit.source, emit_kernel(unit.program))
+    exports = {**(kept or {}), **{unit.program.name: unit.module for unit in units}}
+    return {"__init__.py": _init(exports), **files, **_support()}
+
+
+def module_name(optimizer: str) -> str:
+    """``AdamW`` → ``adamw``; a Python keyword gets a trailing underscore."""
+    name = optimizer.lower()
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+# ----------------------------------------------------------------------------------------------------------- specs
+
+
+@dataclass(frozen=True)
+class _Spec:
+    """A parsed spec; ``module`` is None if it could not be read or parsed."""
+
+    module: ast.Module | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass
+class _Specs:
+    """The specs read so far, so that a file that several others import is read and parsed once."""
+
+    parsed: dict[Path, _Spec] = field(default_factory=dict)
+
+    def read(self, path: str | Path) -> _Spec:
+        key = Path(path).absolute()
+        if key not in self.parsed:
+            source = read_source(path)
+            if isinstance(source, Diagnostic):
+                self.parsed[key] = _Spec(None, (source,))
+            else:
+                parsed = parse(source)
+                self.parsed[key] = _Spec(parsed.module, parsed.diagnostics)
+        return self.parsed[key]
+
+    def load(self, imported: ast.Import) -> ast.Module | Diagnostic:
+        """The module that ``imported`` names, or what is wrong with it."""
+        places = import_candidates(imported.file, imported.span.source)
+        for path in places:
+            if path.is_file():
+                spec = self.read(path)
+                errors = [d for d in spec.diagnostics if d.severity is Severity.ERROR]
+                return errors[0] if errors or spec.module is None else spec.module
+        return Diagnostic(
+            "E003",
+            f"there is no spec `{imported.file}` to import `{imported.name}` from",
+            imported.span,
+            note="looked for " + " and ".join(str(path) for path in places),
+        )
+
+
+def _clashes(units: Iterable[Unit]) -> list[Diagnostic]:
+    """E004 for every optimizer whose module another one has taken."""
+    first: dict[str, Unit] = {}
+    diagnostics = []
+    for unit in units:
+        other = first.setdefault(unit.module, unit)
+        if other is not unit:
+            diagnostics.append(
+                Diagnostic(
+                    "E004",
+                    f"`{unit.program.name}` and `{other.program.name}` would both be written to `{unit.module}.py`",
+                    unit.span,
+                    labels=(Label(other.span, "the other one"),),
+                    help="rename one of them, or compile them into different packages",
+                )
+            )
+    return diagnostics
+
+
+# --------------------------------------------------------------------------------------------------------- package
+
+
+def _with_header(source: Source, text: str) -> str:
+    """``text`` under the line that says which compiler made it from which spec."""
+    digest = hashlib.sha256(source.text.replace("\r\n", "\n").encode()).hexdigest()[:12]
+    return f"{MARK}{__version__} from {PurePath(source.name).name} (sha256 {digest}). Do not edit.\n{text}"
+
+
+def _init(exports: Mapping[str, str]) -> str:
+    """``__init__.py``: ``exports`` is class name → module."""
+    names = sorted(exports, key=lambda name: (exports[name], name))
+    lines = [
+        f"{MARK}{__version__}. Do not edit.",
+        '"""Optimizers compiled from their specs; use them as those of ``torch.optim``."""',
+        "",
+        *(f"from .{exports[name]} import {name}" for name in names),
+        "",
+        "__all__ = [",
+        *(f'    "{name}",' for name in sorted(names)),
+        "]",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _support() -> dict[str, str]:
+    """The package ``_support``: a copy of :mod:`optdsl.support`."""
+    folder = Path(__file__).parent / "support"
+    return {
+        f"_support/{path.name}": f"{MARK}{__version__} (part of every package). Do not edit.\n{path.read_text('utf-8')}"
+        for path in sorted(folder.glob("*.py"))
+    }

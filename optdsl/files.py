@@ -1,0 +1,40 @@
+"""Reading specs: from a path to a :class:`Source`, or to a diagnostic that says why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from optdsl.data import directory
+from optdsl.source import Diagnostic, Source, Span
+
+SUFFIX = ".opt"
+
+
+def read_source(path: str | Path) -> Source | Diagnostic:
+    """The spec at ``path``; E001 if it cannot be read, E002 if it is not UTF-8."""
+    try:
+        data = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return Diagnostic("E001", f"cannot read the spec: {reason[:1].lower()}{reason[1:]}", whole_file(path))
+    try:
+        return Source(str(path), data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return Diagnostic(
+            "E002",
+            f"the spec is not UTF-8: line {line} has the byte 0x{data[error.start]:02x}",
+            whole_file(path),
+            help="save the file as UTF-8",
+        )
+
+
+def import_candidates(file: str, importer: Source) -> tuple[Path, ...]:
+    """Where ``import NAME from file`` looks: beside the importing spec, then among the shipped specs."""
+    name = file if file.endswith(SUFFIX) else file + SUFFIX
+    return Path(importer.name).parent / name, directory("specs") / name
+
+
+def whole_file(path: str | Path) -> Span:
+    """The span of a diagnostic that speaks of a file as a whole."""
+    return Span(Source(str(path), ""), 0, 0)
