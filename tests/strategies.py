@@ -1,0 +1,546 @@
+"""Hypothesis strategies: optimizers drawn at random, as IR programs.
+
+:func:`programs` draws well-typed :class:`~optdsl.ir.nodes.Program` values that use everything the IR has: tensor and
+scalar states, states that are absent or switched off, flags and choices, nested branches with merges, per-element
+selects, aliases, versions read after newer ones were assigned, and every operation.
+
+:func:`cases` adds hyperparameters, a parameter and gradients, and keeps the runs that are worth comparing: finite, and
+*stable*, that is, hardly moved by rounding. (Two correct ways of computing ``sign(a b c - c b a)`` differ wildly.)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from hypothesis import strategies as st
+
+from optdsl.ir import interpret
+from optdsl.ir.nodes import (
+    Argument,
+    Block,
+    Const,
+    DType,
+    Expr,
+    Grad,
+    Hyper,
+    If,
+    Let,
+    Merge,
+    Op,
+    Param,
+    Present,
+    Program,
+    Rate,
+    Ref,
+    Scalar,
+    State,
+    StateValue,
+    Stmt,
+    Time,
+    Type,
+    add,
+    div,
+    mul,
+    power,
+    statements,
+    sub,
+    walk,
+    with_children,
+)
+
+MAX_STEPS = 4
+LIMIT = 1e4
+"""No named value is larger in the first step, as far as bounds of its operands tell."""
+
+SMALL = (0, 0.1, 0.5, 1, 1.5)
+REAL_HYPERS = {
+    "lr": (0.1, 0, 0.01, 1),
+    "beta1": (0.9, 0, 0.5),
+    "beta2": (0.5, 0, 0.9),
+    "weight_decay": (0, 0.1, 1),
+    "momentum": (0.9, 0, 0.5),
+    "eps": (1e-3, 0.1, 1),
+}
+"""Values to draw for each number; the first is its default."""
+DECAY_RATES = ("beta1", "beta2", "momentum")
+FLAG_HYPERS = ("amsgrad", "nesterov")
+CHOICE_HYPER, CHOICES = "mode", ("soft", "hard")
+
+TENSOR_STATES = ("exp_avg", "exp_avg_sq", "momentum_buffer")
+SCALAR_STATES = ("eta", "mu_product")
+TENSOR_LOCALS = ("u", "denom", "m_hat")
+SCALAR_LOCALS = ("rho", "alpha")
+FLAG_LOCALS = ("large",)
+STATE_BOUND = 10.0
+
+SYMBOLS = {
+    "lr": "γ",
+    "beta1": "β₁",
+    "beta2": "β₂",
+    "weight_decay": "λ",
+    "momentum": "μ",
+    "eps": "ε",
+    "exp_avg": "m",
+    "exp_avg_sq": "v",
+    "momentum_buffer": "b",
+    "eta": "η",
+    "mu_product": "P",
+}
+
+COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+ARITHMETIC = ("add", "sub", "mul", "div", "pow", "sqrt", "exp", "log")
+"""Operations whose result is rounded."""
+
+
+def call(op: str, *args: Expr) -> Op:
+    return Op(op, args)
+
+
+ONE = Const(1)
+
+
+@dataclass
+class Scope:
+    """What a statement may read.
+
+    ``current`` maps an identifier to its newest value; ``visible`` holds every name, old versions too. ``available``
+    are the states whose condition holds here; ``present`` those of them that surely have a value.
+    """
+
+    current: dict[str, Expr]
+    visible: list[Expr]
+    available: frozenset[str]
+    present: frozenset[str]
+
+    def copy(self) -> Scope:
+        return replace(self, current=dict(self.current), visible=list(self.visible))
+
+
+@dataclass
+class _Builder:
+    """Draws the body of one program. ``bounds`` holds what no value of a name exceeds in magnitude (about)."""
+
+    draw: st.DrawFn
+    states: tuple[State, ...]
+    versions: Counter = field(default_factory=Counter)
+    bounds: dict[Expr, float] = field(default_factory=dict)
+
+    # ------------------------------------------------------------------------------------------------ expressions
+
+    def choose(self, *options):
+        return self.draw(st.sampled_from(options))
+
+    def integer(self, low: int, high: int) -> int:
+        return self.draw(st.integers(low, high))
+
+    def bound(self, atom: Expr) -> float:
+        match atom:
+            case Const(value):
+                return abs(value)
+            case Hyper():
+                return 2.0
+            case Time():
+                return float(MAX_STEPS)
+            case Ref():
+                return self.bounds[atom]
+        return STATE_BOUND
+
+    def atoms(self, scope: Scope, rate: Rate) -> list[Expr]:
+        """What may be read whose rate is just ``rate``."""
+        found: list[Expr] = []
+        if rate is Rate.GROUP:
+            found += [Hyper(name) for name in REAL_HYPERS]
+        if rate is Rate.STEP:
+            found += [Time()]
+        if rate is Rate.ELEMENT:
+            found += [Param()]
+        found += [
+            StateValue(s.key, s.rate)
+            for s in self.states
+            if s.rate is rate and s.key in scope.available and self.readable_at_start(s.key, scope)
+        ]
+        return found + [v for v in scope.visible if v.type.rate is rate and v.type.dtype is DType.REAL]
+
+    def readable_at_start(self, key: str, scope: Scope) -> bool:
+        """Whether ``x_{t-1}`` of state ``key`` surely has a value."""
+        state = next(s for s in self.states if s.key == key)
+        return state.initial is not None or Present(key) in scope.visible
+
+    def atom(self, scope: Scope, rate: Rate) -> Expr:
+        """Something of at most ``rate``, most often of just that."""
+        rates = [r for r in Rate if r <= rate]
+        for r in [self.choose(*reversed(rates), rate, rate), *reversed(rates)]:
+            options = [Const(v) for v in SMALL] if r is Rate.CONSTANT else self.atoms(scope, r)
+            if options:
+                return self.choose(*reversed(options))
+        raise AssertionError("constants are always there")
+
+    def real(self, scope: Scope, rate: Rate, depth: int) -> tuple[Expr, float]:
+        """A number of at most ``rate``, and its bound."""
+        if depth == 0:
+            atom = self.atom(scope, rate)
+            return atom, self.bound(atom)
+        kinds = ["atom", "sum", "product", "average", "ratio", "power", "root", "extremum", "sign", "smooth", "select"]
+        kind = self.choose(*kinds, *(["correction"] if rate >= Rate.STEP else []))
+        if kind == "atom":
+            return self.real(scope, rate, 0)
+        x, a = self.real(scope, rate, depth - 1)
+        if kind == "sum":
+            y, b = self.real(scope, rate, depth - 1)
+            return self.choose(add, sub)(x, y), a + b
+        if kind == "product":
+            y, b = self.real(scope, rate, depth - 1)
+            return mul(x, y), a * b
+        if kind == "average":
+            y, b = self.real(scope, rate, depth - 1)
+            decay = Hyper(self.choose(*DECAY_RATES))
+            return add(mul(decay, y), mul(sub(ONE, decay), x)), a + b
+        if kind == "ratio":
+            y, _ = self.real(scope, rate, depth - 1)
+            if self.choose(True, False):
+                return div(x, add(ONE, call("abs", y))), a
+            return div(x, add(call("sqrt", call("abs", y)), Hyper("eps"))), a * 1e3
+        if kind == "power":
+            if self.choose(True, False):
+                exponent = self.choose(2, 3)
+                return power(x, Const(exponent)), a**exponent
+            y, _ = self.real(scope, rate, depth - 1)
+            clamped = call("min", call("max", y, Const(-1)), Const(2))
+            return power(add(call("abs", x), Const(0.5)), clamped), (a + 1) ** 2 + 2
+        if kind == "root":
+            return call("sqrt", add(call("abs", x), self.choose(Const(0), Hyper("eps")))), a + 3
+        if kind == "extremum":
+            y, b = self.real(scope, rate, depth - 1)
+            return call(self.choose("max", "min"), x, y), max(a, b)
+        if kind == "sign":
+            return call(self.choose("neg", "abs", "sign", "floor"), x), a + 1
+        if kind == "smooth":
+            if self.choose(True, False):
+                return call("exp", call("min", x, ONE)), 3.0
+            return call("log", add(call("abs", x), Const(0.1))), a + 3
+        if kind == "select":
+            y, b = self.real(scope, rate, depth - 1)
+            return call("select", self.condition(scope, rate, 1), x, y), max(a, b)
+        assert kind == "correction"
+        return div(x, sub(ONE, power(Hyper(self.choose(*DECAY_RATES)), Time()))), a * 10
+
+    def condition(self, scope: Scope, rate: Rate, depth: int) -> Expr:
+        """A truth value of at most ``rate`` and at least ``GROUP``."""
+        kinds = ["flag", "hyper", "choice"]
+        kinds += ["time", "scalar"] if rate >= Rate.STEP else []
+        kinds += ["element"] * 4 if rate >= Rate.ELEMENT else []
+        kinds += ["name"] if self.flags(scope, rate) else []
+        kinds += ["not", "and", "or"] if depth else []
+        kind = self.choose(*kinds)
+        comparison = self.choose(*COMPARISONS)
+        match kind:
+            case "flag":
+                return Hyper(self.choose(*FLAG_HYPERS), DType.BOOL)
+            case "hyper":
+                return call(comparison, Hyper(self.choose(*REAL_HYPERS)), Const(self.choose(*SMALL)))
+            case "choice":
+                return call(self.choose("eq", "ne"), Hyper(CHOICE_HYPER, DType.CHOICE), Const(self.choose(*CHOICES)))
+            case "time":
+                return call(comparison, Time(), Const(self.integer(1, MAX_STEPS)))
+            case "scalar":
+                return call(comparison, self.choose(*self.atoms(scope, Rate.STEP)), self.real(scope, Rate.STEP, 1)[0])
+            case "element":
+                return call(comparison, self.choose(*self.atoms(scope, Rate.ELEMENT)), self.real(scope, rate, 1)[0])
+            case "name":
+                return self.choose(*self.flags(scope, rate))
+            case "not":
+                return call("not", self.condition(scope, rate, depth - 1))
+        return call(kind, self.condition(scope, rate, depth - 1), self.condition(scope, rate, depth - 1))
+
+    def flags(self, scope: Scope, rate: Rate) -> list[Expr]:
+        named = [v for v in scope.visible if v.type.dtype is DType.BOOL]
+        presences = [Present(s.key) for s in self.states if s.initial is None and s.key in scope.available]
+        return [v for v in dict.fromkeys([*named, *presences]) if v.type.rate <= rate]
+
+    # ------------------------------------------------------------------------------------------------- statements
+
+    def fresh(self, identifier: str) -> str:
+        self.versions[identifier] += 1
+        return f"{identifier}.{self.versions[identifier]}"
+
+    def let(self, scope: Scope, identifier: str, value: Expr, bound: float = 1.0) -> Let:
+        """Give ``value`` a name, squashed into (-1, 1) where it might be too large."""
+        if bound > LIMIT:
+            value, bound = div(value, add(ONE, call("abs", value))), 1.0
+        is_state = identifier == "param" or any(s.key == identifier for s in self.states)
+        stmt = Let(self.fresh(identifier), value, state=identifier if is_state else None)
+        self.assigned(scope, identifier, stmt.ref, bound)
+        return stmt
+
+    def assigned(self, scope: Scope, identifier: str, ref: Ref, bound: float) -> None:
+        self.bounds[ref] = bound
+        scope.current[identifier] = ref
+        scope.visible.append(ref)
+
+    def local(self, scope: Scope, depth: int) -> Let:
+        tensor = self.choose(True, True, False)
+        identifier = self.choose(*(TENSOR_LOCALS if tensor else SCALAR_LOCALS))
+        return self.let(scope, identifier, *self.real(scope, Rate.ELEMENT if tensor else Rate.STEP, self.integer(0, 3)))
+
+    def flag(self, scope: Scope, depth: int) -> Let:
+        rate = self.choose(Rate.ELEMENT, Rate.STEP)
+        return self.let(scope, self.choose(*FLAG_LOCALS), self.condition(scope, rate, 1))
+
+    def parameter(self, scope: Scope, depth: int) -> Let:
+        update, bound = self.real(scope, Rate.ELEMENT, self.integer(0, 3))
+        if bound > LIMIT:
+            update, bound = div(update, add(ONE, call("abs", update))), 1.0
+        return self.let(scope, "param", sub(scope.current["param"], mul(Hyper("lr"), update)), bound + STATE_BOUND)
+
+    def state(self, scope: Scope, depth: int) -> Let:
+        key = self.choose(*sorted(scope.available))
+        state = next(s for s in self.states if s.key == key)
+        stmt = self.let(scope, key, *self.real(scope, state.rate, self.integer(0, 3)))
+        scope.present |= {key}
+        return stmt
+
+    def branch(self, scope: Scope, depth: int) -> If:
+        return self.if_(scope, self.condition(scope, Rate.STEP, 1), scope.copy(), scope.copy(), depth - 1)
+
+    def guarded(self, scope: Scope, depth: int) -> If:
+        """A branch in which a state that has a condition exists."""
+        state = self.choose(*self.switched_off(scope))
+        then = scope.copy()
+        then.available |= {state.key}
+        then.present |= {state.key} if state.initial is not None else frozenset()
+        return self.if_(scope, state.condition, then, scope.copy(), depth - 1)
+
+    def presence(self, scope: Scope, depth: int) -> If:
+        """``if t > 1``: a branch in which a state without initial value has one."""
+        key = self.choose(*self.uncertain(scope))
+        then = scope.copy()
+        then.present |= {key}
+        then.visible.append(Present(key))
+        return self.if_(scope, Present(key), then, scope.copy(), depth - 1, assign=key)
+
+    def switched_off(self, scope: Scope) -> list[State]:
+        return [s for s in self.states if s.key not in scope.available]
+
+    def uncertain(self, scope: Scope) -> list[str]:
+        return sorted(k for k in scope.available - scope.present if isinstance(scope.current[k], StateValue))
+
+    def if_(self, scope: Scope, condition: Expr, then: Scope, orelse: Scope, depth: int, assign: str = "") -> If:
+        """An ``If`` over blocks drawn in ``then`` and ``orelse``; ``scope`` becomes what holds after it.
+
+        ``assign`` is a state to which both blocks give a value.
+        """
+        blocks = []
+        for side, least in ((then, 1), (orelse, 0)):
+            block = self.block(side, depth, least)
+            if assign and not any(isinstance(s, Let) and s.state == assign for s in block):
+                block += (self.let(side, assign, *self.real(side, Rate.ELEMENT, self.integer(0, 2))),)
+                side.present |= {assign}
+            blocks.append(block)
+        merges = []
+        for identifier in [*then.current, *(i for i in orelse.current if i not in then.current)]:
+            sides = then.current.get(identifier), orelse.current.get(identifier)
+            if None in sides or sides[0] == sides[1]:
+                continue
+            merge = Merge(self.fresh(identifier), *sides, state=self.state_name(identifier))
+            merges.append(merge)
+            rate = max(merge.ref.type.rate, condition.type.rate)
+            ref = Ref(merge.name, Type(merge.ref.type.dtype, rate))
+            self.bounds[ref] = max(map(self.bound, sides))
+            scope.current[identifier] = ref
+            if self.state_name(identifier) in (None, "param") or identifier in then.present & orelse.present:
+                scope.visible.append(ref)
+        scope.present = then.present & orelse.present & scope.available
+        return If(condition, *blocks, tuple(merges))
+
+    def state_name(self, identifier: str) -> str | None:
+        return identifier if identifier == "param" or any(s.key == identifier for s in self.states) else None
+
+    def block(self, scope: Scope, depth: int, least: int = 0) -> Block:
+        """Some statements, with branches nested at most ``depth`` deep."""
+        body: list[Stmt] = []
+        for _ in range(self.integer(least, 3)):
+            kinds = [self.local, self.local, self.parameter, self.flag]
+            kinds += [self.state] * 3 if scope.available else []
+            kinds += [self.branch] * 2 if depth else []
+            kinds += [self.guarded] * 2 if depth and self.switched_off(scope) else []
+            kinds += [self.presence] * 3 if depth and self.uncertain(scope) else []
+            body.append(self.choose(*kinds)(scope, depth))
+        return tuple(body)
+
+
+@st.composite
+def states(draw: st.DrawFn) -> tuple[State, ...]:
+    """One to three tensor states, up to two scalar ones; some under a condition, some without initial value."""
+    conditions = (
+        None,
+        Hyper("amsgrad", DType.BOOL),
+        call("ne", Hyper("momentum"), Const(0)),
+        call("and", Hyper("nesterov", DType.BOOL), call("gt", Hyper("weight_decay"), Const(0))),
+    )
+    initials = (Const(0), None, Const(1.5), None, Hyper("lr"))
+    tensors = [
+        State(key, SYMBOLS[key], Rate.ELEMENT, draw(st.sampled_from(initials)), draw(st.sampled_from(conditions)))
+        for key in TENSOR_STATES[: draw(st.integers(1, 3))]
+    ]
+    scalars = [
+        State(key, SYMBOLS[key], Rate.STEP, draw(st.sampled_from((ONE, Const(0), Hyper("lr")))))
+        for key in SCALAR_STATES[: draw(st.integers(0, 2))]
+    ]
+    return (*tensors, *scalars)
+
+
+MAXIMIZE = (
+    Let("grad.0", Grad()),
+    If(
+        Hyper("maximize", DType.BOOL),
+        (Let("grad.1", call("neg", Ref("grad.0", Grad().type))),),
+        (),
+        (Merge("grad.2", Ref("grad.1", Grad().type), Ref("grad.0", Grad().type)),),
+    ),
+)
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
+    """A well-typed program. Its hyperparameters are those that it reads."""
+    build = _Builder(draw, draw(states()), Counter({"grad": 2}))
+    gradient = Ref("grad.2", Grad().type)
+    build.bounds[gradient] = STATE_BOUND
+    always = frozenset(s.key for s in build.states if s.condition is None)
+    scope = Scope(
+        current={"grad": gradient, "param": Param(), **{s.key: StateValue(s.key, s.rate) for s in build.states}},
+        visible=[gradient],
+        available=always,
+        present=frozenset(s.key for s in build.states if s.key in always and s.initial is not None),
+    )
+    body = (*MAXIMIZE, *build.block(scope, depth=2), *build.block(scope, depth=1), build.parameter(scope, 0))
+    return Program(
+        name="Drawn",
+        doc="",
+        arguments=_arguments(body, build.states),
+        checks=(),
+        states=build.states,
+        body=body,
+        param=scope.current["param"],
+        new_states=tuple((s.key, scope.current[s.key]) for s in build.states),
+        counts_steps=any(isinstance(e, Time) for e in _expressions(body)),
+    )
+
+
+def _expressions(body: Block):
+    for stmt in statements(body):
+        yield from walk(stmt.value if isinstance(stmt, Let) else stmt.condition)
+
+
+def _arguments(body: Block, states: tuple[State, ...]) -> tuple[Argument, ...]:
+    read = set(_expressions(body))
+    for state in states:
+        read |= {e for part in (state.initial, state.condition) if part is not None for e in walk(part)}
+    numbers = [Argument(n, (Scalar(n, SYMBOLS[n], Const(v[0])),)) for n, v in REAL_HYPERS.items() if Hyper(n) in read]
+    flags = [
+        Argument(n, (Scalar(n, n, Const(False), DType.BOOL),)) for n in FLAG_HYPERS if Hyper(n, DType.BOOL) in read
+    ]
+    choices = [
+        Argument(n, (Scalar(n, n, Const(None), DType.CHOICE),), choices=CHOICES, optional=True)
+        for n in (CHOICE_HYPER,)
+        if Hyper(n, DType.CHOICE) in read
+    ]
+    return (*numbers, *flags, *choices)
+
+
+# ------------------------------------------------------------------------------------------------------------- cases
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program and something to run it on."""
+
+    program: Program
+    hypers: dict[str, object]
+    param: np.ndarray
+    grads: tuple[np.ndarray, ...]
+
+    def run(self, program: Program | None = None) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
+        """The interpreter's trajectory of ``program`` (this case's own unless given)."""
+        return interpret.run(program or self.program, self.hypers, self.param, self.grads)
+
+
+@st.composite
+def hypers_of(draw: st.DrawFn, program: Program) -> dict[str, object]:
+    """A value for every hyperparameter of a drawn program, and for ``maximize``."""
+    values: dict[str, object] = {"maximize": draw(st.booleans())}
+    for scalar in program.scalars:
+        if scalar.dtype is DType.BOOL:
+            values[scalar.name] = draw(st.booleans())
+        elif scalar.dtype is DType.CHOICE:
+            values[scalar.name] = draw(st.sampled_from((None, *CHOICES)))
+        else:
+            values[scalar.name] = draw(st.sampled_from(REAL_HYPERS[scalar.name]))
+    return values
+
+
+SHAPES = ((3,), (), (1,), (2, 5), (17,))
+
+
+def arrays(seed: int, shape: tuple[int, ...], count: int) -> list[np.ndarray]:
+    """``count`` arrays of about normal numbers below 3 in magnitude, with some zeros among them."""
+    rng = np.random.default_rng(seed)
+    drawn = np.clip(rng.normal(size=(count, *shape)), -3, 3)
+    return list(np.where(rng.random(size=drawn.shape) < 0.1, 0.0, drawn))
+
+
+@st.composite
+def unfiltered_cases(draw: st.DrawFn) -> Case:
+    program = draw(programs())
+    hypers = draw(hypers_of(program))
+    steps = draw(st.integers(1, MAX_STEPS))
+    param, *grads = arrays(draw(st.integers(0, 99)), draw(st.sampled_from(SHAPES)), steps + 1)
+    return Case(program, hypers, param, tuple(grads))
+
+
+def cases() -> st.SearchStrategy[Case]:
+    """Programs with data on which every correct way of computing them gives nearly the same."""
+    return unfiltered_cases().filter(is_stable)
+
+
+NOISE = 1e-12
+
+
+def perturbed(program: Program, seed: int) -> Program:
+    """``program`` with every result that is rounded multiplied by a constant that is nearly one."""
+    rng = np.random.default_rng(seed)
+
+    def expr(e: Expr) -> Expr:
+        e = with_children(e, tuple(map(expr, e.args))) if isinstance(e, Op) else e
+        if isinstance(e, Op) and e.op in ARITHMETIC:
+            return mul(e, Const(1 + NOISE * rng.uniform(-1, 1)))
+        return e
+
+    def block(stmts: Block) -> Block:
+        return tuple(
+            replace(s, value=expr(s.value))
+            if isinstance(s, Let)
+            else replace(s, condition=expr(s.condition), then=block(s.then), orelse=block(s.orelse))
+            for s in stmts
+        )
+
+    return program.with_body(block(program.body))
+
+
+def is_stable(case: Case) -> bool:
+    """Whether results are finite, moderate, and move little when every operation is a little wrong."""
+    plain = case.run()
+    for param, state in plain:
+        if not all(np.isfinite(x).all() and (abs(x) < 1e8).all() for x in (param, *state.values())):
+            return False
+    scalars = {s.key for s in case.program.scalar_states}
+    for seed in (0, 1):
+        for (p, s), (q, r) in zip(plain, case.run(perturbed(case.program, seed)), strict=True):
+            close = np.allclose(p, q, rtol=1e-6 if scalars else 1e-9, atol=1e-9)
+            if not close or set(s) != set(r):
+                return False
+            if not all(np.allclose(s[k], r[k], rtol=1e-6 if scalars else 1e-9, atol=1e-9) for k in s):
+                return False
+    return True
