@@ -10,7 +10,7 @@ READY  := $(VENV)/.ready
 
 demo: $(READY)
 	$(BIN)/optdsl compile specs/adam.opt
-	$(BIN)/python examples/digits.py
+	PYTHONPATH=. $(BIN)/python examples/digits.py
 
 test: lint types drift
 	$(BIN)/python -m pytest
