@@ -49,6 +49,7 @@ from optdsl.ir.nodes import (
     walk,
     with_children,
 )
+from optdsl.ir.printer import program_text
 
 MAX_STEPS = 4
 LIMIT = 1e4
@@ -453,7 +454,7 @@ def _arguments(body: Block, states: tuple[State, ...]) -> tuple[Argument, ...]:
 # ------------------------------------------------------------------------------------------------------------- cases
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case:
     """A program and something to run it on."""
 
@@ -461,6 +462,9 @@ class Case:
     hypers: dict[str, object]
     param: np.ndarray
     grads: tuple[np.ndarray, ...]
+
+    def __repr__(self) -> str:
+        return f"Case({program_text(self.program)}\n{self.hypers}\nparam = {self.param}\ngrads = {self.grads})"
 
     def run(self, program: Program | None = None) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
         """The interpreter's trajectory of ``program`` (this case's own unless given)."""
