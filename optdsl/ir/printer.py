@@ -1,8 +1,8 @@
 """The IR as text, for people: ``optdsl show --stage ir``, and what a failing test prints.
 
-A name with a version (``exp_avg.1``) is an SSA value; one without is a hyperparameter (``beta1``), or what the parameter,
-the gradient or a state is when the step begins (``param``, ``grad``, ``exp_avg``). Brackets are the fewest that keep the
-tree.
+A name with a version (``exp_avg.1``) is an SSA value; one without is a hyperparameter (``beta1``), or what the
+parameter, the gradient or a state is when the step begins (``param``, ``grad``, ``exp_avg``). Brackets are the fewest
+that keep the tree.
 """
 
 from __future__ import annotations
@@ -33,9 +33,19 @@ from optdsl.ir.nodes import (
 )
 
 INFIX = {
-    **{"or": (1, "or"), "and": (2, "and")},
-    **{"eq": (4, "=="), "ne": (4, "!="), "lt": (4, "<"), "le": (4, "<="), "gt": (4, ">"), "ge": (4, ">=")},
-    **{"add": (5, "+"), "sub": (5, "-"), "mul": (6, "*"), "div": (6, "/"), "pow": (8, "^")},
+    "or": (1, "or"),
+    "and": (2, "and"),
+    "eq": (4, "=="),
+    "ne": (4, "!="),
+    "lt": (4, "<"),
+    "le": (4, "<="),
+    "gt": (4, ">"),
+    "ge": (4, ">="),
+    "add": (5, "+"),
+    "sub": (5, "-"),
+    "mul": (6, "*"),
+    "div": (6, "/"),
+    "pow": (8, "^"),
 }
 """Precedence and sign of the operations written between their operands; all associate to the left."""
 PREFIX = {"not": (3, "not "), "neg": (7, "-")}
