@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from optdsl import __version__
-from optdsl.files import import_candidates, read_source
+from optdsl.files import read_import, read_source
 from optdsl.ir.nodes import Program
 from optdsl.source import Diagnostic, Label, Severity, Source, Span
-from optdsl.syntax import ast, parse
+from optdsl.syntax import Parsed, ast, parse
 
 MARK = "# Compiled by optdsl "
 """How every file that the compiler writes begins."""
@@ -91,14 +91,16 @@ def check_file(path: str, specs: _Specs) -> Checked:
     from optdsl.check import analyse
     from optdsl.ir.lower import lower
 
-    spec = specs.read(path)
-    if spec.module is None:
-        return Checked((), spec.diagnostics)
-    analysis = analyse(spec.module, specs.load)
-    diagnostics = (*spec.diagnostics, *analysis.diagnostics)
+    source = read_source(path)
+    if isinstance(source, Diagnostic):
+        return Checked((), (source,))
+    parsed = specs.parse(source)
+    if parsed.module is None:
+        return Checked((), parsed.diagnostics)
+    analysis = analyse(parsed.module, specs.load)
+    diagnostics = (*parsed.diagnostics, *analysis.diagnostics)
     if not Checked((), diagnostics).ok:
         return Checked((), diagnostics)
-    source = spec.module.span.source
     units = tuple(Unit(lower(checked), source, checked.optimizer.name_span) for checked in analysis.optimizers)
     return Checked(units, diagnostics)
 
@@ -125,45 +127,32 @@ def module_name(optimizer: str) -> str:
 # ----------------------------------------------------------------------------------------------------------- specs
 
 
-@dataclass(frozen=True)
-class _Spec:
-    """A parsed spec; ``module`` is None if it could not be read or parsed."""
-
-    module: ast.Module | None
-    diagnostics: tuple[Diagnostic, ...]
-
-
 @dataclass
 class _Specs:
-    """The specs read so far, so that a file that several others import is read and parsed once."""
+    """The specs parsed so far, so that a file that several others import is parsed once."""
 
-    parsed: dict[Path, _Spec] = field(default_factory=dict)
+    parsed: dict[Source, Parsed] = field(default_factory=dict)
 
-    def read(self, path: str | Path) -> _Spec:
-        key = Path(path).absolute()
-        if key not in self.parsed:
-            source = read_source(path)
-            if isinstance(source, Diagnostic):
-                self.parsed[key] = _Spec(None, (source,))
-            else:
-                parsed = parse(source)
-                self.parsed[key] = _Spec(parsed.module, parsed.diagnostics)
-        return self.parsed[key]
+    def parse(self, source: Source) -> Parsed:
+        if source not in self.parsed:
+            self.parsed[source] = parse(source)
+        return self.parsed[source]
 
     def load(self, imported: ast.Import) -> ast.Module | Diagnostic:
         """The module that ``imported`` names, or what is wrong with it."""
-        places = import_candidates(imported.file, imported.span.source)
-        for path in places:
-            if path.is_file():
-                spec = self.read(path)
-                errors = [d for d in spec.diagnostics if d.severity is Severity.ERROR]
-                return errors[0] if errors or spec.module is None else spec.module
-        return Diagnostic(
-            "E003",
-            f"there is no spec `{imported.file}` to import `{imported.name}` from",
-            imported.span,
-            note="looked for " + " and ".join(str(path) for path in places),
-        )
+        source = read_import(imported.file, imported.span.source)
+        if isinstance(source, Diagnostic):
+            return source
+        if source is None:
+            return Diagnostic(
+                "E003",
+                f"there is no spec `{imported.file}` to import `{imported.name}` from",
+                imported.span,
+                note=f"looked beside `{imported.span.source.name}` and among the specs that come with optdsl",
+            )
+        parsed = self.parse(source)
+        errors = [d for d in parsed.diagnostics if d.severity is Severity.ERROR]
+        return errors[0] if errors or parsed.module is None else parsed.module
 
 
 def _clashes(units: Iterable[Unit]) -> list[Diagnostic]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from optdsl.data import directory
+from optdsl.resources import spec_names, spec_text
 from optdsl.source import Diagnostic, Source, Span
 
 SUFFIX = ".opt"
@@ -29,10 +29,15 @@ def read_source(path: str | Path) -> Source | Diagnostic:
         )
 
 
-def import_candidates(file: str, importer: Source) -> tuple[Path, ...]:
-    """Where ``import NAME from file`` looks: beside the importing spec, then among the shipped specs."""
-    name = file if file.endswith(SUFFIX) else file + SUFFIX
-    return Path(importer.name).parent / name, directory("specs") / name
+def read_import(file: str, importer: Source) -> Source | Diagnostic | None:
+    """The spec that ``import NAME from file`` means: the one beside ``importer``, else the shipped one, else None."""
+    name = file.removesuffix(SUFFIX)
+    beside = Path(importer.name).parent / f"{name}{SUFFIX}"
+    if beside.is_file():
+        return read_source(beside)
+    if name in spec_names():
+        return Source(f"<optdsl>/{name}{SUFFIX}", spec_text(name))
+    return None
 
 
 def whole_file(path: str | Path) -> Span:
