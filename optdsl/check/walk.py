@@ -1,0 +1,87 @@
+"""Walks over the syntax tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optdsl.syntax import ast
+
+
+def children(expr: ast.Expr) -> tuple[ast.Expr, ...]:
+    """The expressions directly inside ``expr``, from left to right."""
+    match expr:
+        case ast.Unary(operand=operand):
+            return (operand,)
+        case ast.Binary(left=left, right=right):
+            return left, right
+        case ast.Compare(operands=operands):
+            return operands
+        case ast.Call(arguments=arguments, parameters=parameters):
+            return *arguments, *parameters
+        case ast.Cases(cases=cases):
+            return tuple(e for case in cases for e in (case.value, case.condition) if e is not None)
+        case ast.Running(body=body):
+            return (body,)
+        case _:
+            return ()
+
+
+def walk(expr: ast.Expr) -> Iterator[ast.Expr]:
+    """``expr`` and everything inside it, outermost first, from left to right."""
+    yield expr
+    for child in children(expr):
+        yield from walk(child)
+
+
+def names(expr: ast.Expr) -> Iterator[ast.Name]:
+    """Every occurrence of a name in ``expr``."""
+    return (e for e in walk(expr) if isinstance(e, ast.Name))
+
+
+def statements(body: tuple[ast.Stmt, ...]) -> Iterator[ast.Stmt]:
+    """Every statement of ``body``, those inside blocks included, in order."""
+    for stmt in body:
+        yield stmt
+        for block in blocks(stmt):
+            yield from statements(block)
+
+
+def blocks(stmt: ast.Stmt) -> tuple[tuple[ast.Stmt, ...], ...]:
+    """The blocks directly inside ``stmt``."""
+    match stmt:
+        case ast.If(branches=branches, orelse=orelse):
+            return *(branch.body for branch in branches), orelse
+        case ast.ForElements(body=body) | ast.ForSupport(body=body) | ast.Repeat(body=body):
+            return (body,)
+        case _:
+            return ()
+
+
+def own_expressions(stmt: ast.Stmt) -> tuple[ast.Expr, ...]:
+    """The expressions that ``stmt`` itself evaluates, those of its inner statements left out."""
+    match stmt:
+        case ast.Assign(value=value, where=where):
+            return (value,) if where is None else (value, where)
+        case ast.If(branches=branches):
+            return tuple(branch.condition for branch in branches)
+        case ast.Repeat(count=count):
+            return (count,)
+        case ast.Return(value=value):
+            return (value,)
+        case _:
+            return ()
+
+
+def expressions(body: tuple[ast.Stmt, ...]) -> Iterator[ast.Expr]:
+    """Every expression of ``body``, outermost first, in order."""
+    for stmt in statements(body):
+        for expr in own_expressions(stmt):
+            yield from walk(expr)
+
+
+def assignments(body: tuple[ast.Stmt, ...]) -> Iterator[tuple[ast.Name, ast.Assign]]:
+    """Every name that ``body`` assigns, with the statement that does it, in order."""
+    for stmt in statements(body):
+        if isinstance(stmt, ast.Assign):
+            for target in stmt.targets:
+                yield target, stmt

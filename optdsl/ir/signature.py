@@ -1,0 +1,101 @@
+"""The constructor of an optimizer: its arguments, and the checks on them in torch's wording."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from optdsl.check import walk
+from optdsl.check.collect import argument_name, is_torch_flag
+from optdsl.check.model import Hyperparameter, SymbolTable
+from optdsl.ir import nodes as ir
+from optdsl.syntax import ast
+from optdsl.syntax.names import display
+
+WORDS = {"lr": "learning rate", "eps": "epsilon value"}
+"""What torch calls an argument in ``Invalid …: {value}``, where it is not ``{name} value``."""
+
+Message = tuple[str | ir.Argument | ir.Scalar, ...]
+LowerExpr = Callable[[ast.Expr], ir.Expr]
+
+
+def arguments(inputs: tuple[ast.Input, ...], table: SymbolTable, lower: LowerExpr) -> tuple[ir.Argument, ...]:
+    """The constructor arguments, one per line of ``input:``."""
+    return tuple(_argument(declaration, table, lower) for declaration in inputs)
+
+
+def _argument(declaration: ast.Input, table: SymbolTable, lower: LowerExpr) -> ir.Argument:
+    name = argument_name(declaration)
+    if is_torch_flag(declaration):
+        return ir.Argument(name, (), declaration.keyword_only, declaration.doc)
+    entries = [table.hyperparameters[n.symbol] for n in declaration.names]
+    return ir.Argument(
+        name,
+        tuple(_scalar(entry, lower) for entry in entries),
+        declaration.keyword_only,
+        declaration.doc,
+        declaration.choices,
+        declaration.fixed,
+        optional=any(isinstance(entry.default, ast.NoneLiteral) for entry in entries),
+    )
+
+
+def _scalar(entry: Hyperparameter, lower: LowerExpr) -> ir.Scalar:
+    default = None if entry.default is None else lower(entry.default)
+    return ir.Scalar(entry.identifier, display(entry.name.symbol), default, entry.dtype)
+
+
+def checks(
+    inputs: tuple[ast.Input, ...], table: SymbolTable, arguments: tuple[ir.Argument, ...], lower: LowerExpr
+) -> tuple[ir.Check, ...]:
+    """The constructor's checks, in the order of the spec; those that fixed inputs decide are left out."""
+    found = []
+    for declaration in inputs:
+        for constraint in declaration.constraints:
+            condition = lower(constraint.condition)
+            if isinstance(condition, ir.Const):
+                continue
+            if constraint.message is None:
+                message = _default_message(declaration, constraint.condition, table, arguments)
+            else:
+                message = tuple(_written_message(constraint.message, arguments))
+            found.append(ir.Check(condition, message, argument_name(declaration)))
+    return tuple(found)
+
+
+def _default_message(
+    declaration: ast.Input, condition: ast.Expr, table: SymbolTable, arguments: tuple[ir.Argument, ...]
+) -> Message:
+    """torch's words for a value that breaks ``condition``: ``Invalid beta parameter at index 0: 2``."""
+    name = argument_name(declaration)
+    scalars = {s.name: s for a in arguments if a.name == name for s in a.scalars}
+    used = {table.hyperparameters[n.symbol].identifier: None for n in walk.names(condition)}
+    shown = [scalars[identifier] for identifier in used if identifier in scalars] or list(scalars.values())
+    if len(scalars) == 1:
+        return f"Invalid {WORDS.get(name, f'{name} value')}: ", shown[0]
+    singular = name.removesuffix("s")
+    if len(shown) == 1:
+        return f"Invalid {singular} parameter at index {list(scalars).index(shown[0].name)}: ", shown[0]
+    separated = [part for scalar in shown for part in (", ", scalar)]
+    return f"Invalid {singular} values: ", *separated[1:]
+
+
+def _written_message(text: str, arguments: tuple[ir.Argument, ...]) -> Iterator[str | ir.Argument | ir.Scalar]:
+    """The parts of a message: literal text, and the values that ``{lr}``, ``{betas}`` or ``{betas[0]}`` show."""
+    for i, part in enumerate(re.split(r"\{([^{}]*)\}", text)):
+        value = message_value(part, arguments) if i % 2 else None
+        if value is not None:
+            yield value
+        elif part:
+            yield f"{{{part}}}" if i % 2 else part
+
+
+def message_value(placeholder: str, arguments: tuple[ir.Argument, ...]) -> ir.Argument | ir.Scalar | None:
+    """What ``{placeholder}`` in a message shows: an argument, one value of a tuple, or None if it names nothing."""
+    for argument in arguments:
+        if placeholder == argument.name:
+            return argument if len(argument.scalars) > 1 else argument.scalars[0]
+        for index, scalar in enumerate(argument.scalars):
+            if placeholder in (scalar.name, scalar.symbol, f"{argument.name}[{index}]"):
+                return scalar
+    return None
