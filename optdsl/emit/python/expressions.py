@@ -1,0 +1,114 @@
+"""Prints scalar and plain tensor expressions as Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from optdsl.ir.nodes import Const, Expr, Grad, Hyper, Op, Param, Present, Ref, StateValue, Time
+
+# Python's precedences: the higher binds tighter.
+_OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(9)
+
+_BINARY = {
+    "add": ("+", _SUM, _SUM, _PRODUCT),
+    "sub": ("-", _SUM, _SUM, _PRODUCT),
+    "mul": ("*", _PRODUCT, _PRODUCT, _SIGN),
+    "div": ("/", _PRODUCT, _PRODUCT, _SIGN),
+    "pow": ("**", _POWER, _ATOM, _POWER),
+    "lt": ("<", _COMPARE, _SUM, _SUM),
+    "le": ("<=", _COMPARE, _SUM, _SUM),
+    "gt": (">", _COMPARE, _SUM, _SUM),
+    "ge": (">=", _COMPARE, _SUM, _SUM),
+    "eq": ("==", _COMPARE, _SUM, _SUM),
+    "ne": ("!=", _COMPARE, _SUM, _SUM),
+    "and": ("and", _AND, _AND, _NOT),
+    "or": ("or", _OR, _OR, _AND),
+}
+
+_FUNCTIONS = {"max": "maximum", "min": "minimum"}
+
+Names = Callable[[Expr], str]
+
+
+class HostPrinter:
+    """Python numbers: ``x ** 0.5``, ``math.exp``, ``a if c else b``. ``names`` tells how an atom is called."""
+
+    def __init__(self, names: Names):
+        self.names = names
+
+    def __call__(self, x: Expr) -> str:
+        return self.text(x)[0]
+
+    def within(self, x: Expr, precedence: int) -> str:
+        text, own = self.text(x)
+        return text if own >= precedence else f"({text})"
+
+    def text(self, x: Expr) -> tuple[str, int]:
+        match x:
+            case Const(value):
+                text = repr(value)
+                return text, _SIGN if text.startswith("-") else _ATOM
+            case Hyper() | Time() | Ref() | StateValue() | Present() | Param() | Grad():
+                return self.names(x), _ATOM
+            case Op("eq", (a, Const(None))):
+                return f"{self.within(a, _SUM)} is None", _COMPARE
+            case Op("ne", (a, Const(None))):
+                return f"{self.within(a, _SUM)} is not None", _COMPARE
+            case Op(op, (a, b)) if op in _BINARY:
+                symbol, own, left, right = _BINARY[op]
+                return f"{self.within(a, left)} {symbol} {self.within(b, right)}", own
+            case Op("neg", (a,)):
+                return f"-{self.within(a, _PRODUCT if _is_quotient(a) else _SIGN)}", _SIGN
+            case _:
+                return self.function(x)
+
+    def function(self, x: Op) -> tuple[str, int]:
+        match x:
+            case Op("not", (a,)):
+                return f"not {self.within(a, _NOT)}", _NOT
+            case Op("sqrt", (a,)):
+                return f"{self.within(a, _ATOM)} ** 0.5", _POWER
+            case Op("exp" | "log" | "floor" as op, (a,)):
+                return f"math.{op}({self(a)})", _ATOM
+            case Op("abs" | "min" | "max" as op, args):
+                return f"{op}({', '.join(self(a) for a in args)})", _ATOM
+            case Op("sign", (a,)):
+                inner = self.within(a, _SUM)
+                return f"float(({inner} > 0) - ({inner} < 0))", _ATOM
+            case Op("select", (c, a, b)):
+                return f"({self.within(a, _OR)} if {self.within(c, _OR)} else {self.within(b, _OR)})", _ATOM
+            case _:
+                raise ValueError(f"no Python for {x}")
+
+
+def _is_quotient(x: Expr) -> bool:
+    return isinstance(x, Op) and x.op in ("mul", "div")
+
+
+class TensorPrinter(HostPrinter):
+    """Values that may be tensors: operators, and the functions of ``_support.scalars``.
+
+    Negating and comparing bind as on numbers; truth values of tensors are combined with ``&`` and ``|``.
+    """
+
+    def text(self, x: Expr) -> tuple[str, int]:
+        match x:
+            case Op("and" | "or" as op, (a, b)) if x.type.rate > 1:
+                symbol = "&" if op == "and" else "|"
+                return f"({self.within(a, _ATOM)} {symbol} {self.within(b, _ATOM)})", _ATOM
+            case _:
+                return super().text(x)
+
+    def function(self, x: Op) -> tuple[str, int]:
+        match x:
+            case Op("not", (a,)):
+                if x.type.rate > 1:
+                    return f"scalars.logical_not({self(a)})", _ATOM
+                return super().function(x)
+            case Op("abs", (a,)):
+                return f"abs({self(a)})", _ATOM
+            case Op("select", (c, a, b)):
+                like = ", like=param" if x.type.is_tensor and not (a.type.is_tensor or b.type.is_tensor) else ""
+                return f"scalars.where({self(c)}, {self(a)}, {self(b)}{like})", _ATOM
+            case Op(op, args):
+                return f"scalars.{_FUNCTIONS.get(op, op)}({', '.join(self(a) for a in args)})", _ATOM

@@ -1,0 +1,328 @@
+"""The variants of a step as Python functions: for-loop, foreach, capturable foreach, and differentiable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from optdsl.emit.python.expressions import HostPrinter, TensorPrinter
+from optdsl.emit.python.names import Variables
+from optdsl.emit.python.operations import ForeachPrinter, LoopPrinter, branch_lines, plural
+from optdsl.ir.instructions import Code, instructions
+from optdsl.ir.nodes import (
+    Block,
+    Const,
+    DType,
+    Expr,
+    Grad,
+    Hyper,
+    If,
+    Let,
+    Op,
+    Param,
+    Present,
+    Program,
+    Rate,
+    Ref,
+    State,
+    StateValue,
+    Time,
+    statements,
+    walk,
+)
+from optdsl.ir.passes import Split, optimize, predicate_step_branches, split_scalars
+from optdsl.ir.passes.rewrite import expressions
+from optdsl.ir.passes.select import FOREACH, LOOP, select
+
+
+@dataclass(frozen=True)
+class PythonFunctions:
+    """The text of one top-level function per variant.
+
+    All take ``(params, grads, *states, *, [step,] <hyperparameters>, maximize)``: lists of tensors, one list per state in the
+    order of the spec, and one step count and one value of each scalar state for all of them.
+    """
+
+    single_tensor: str
+    multi_tensor: str
+    capturable: str
+    differentiable: str
+
+
+def emit_functions(program: Program) -> PythonFunctions:
+    """Prints every variant of ``program`` (as lowered: the passes are run here)."""
+    host = _Function(program, split_scalars(optimize(program)))
+    device = _Function(program, split_scalars(optimize(predicate_step_branches(program))))
+    return PythonFunctions(
+        single_tensor=host.single_tensor(),
+        multi_tensor=host.multi_tensor(),
+        capturable=device.capturable(),
+        differentiable=host.differentiable(),
+    )
+
+
+def selected(program: Program) -> dict[str, Code]:
+    """The instructions of the for-loop and the foreach variant, by name."""
+    split = split_scalars(optimize(program))
+    return {"for-loop": select(split, LOOP), "foreach": select(split, FOREACH)}
+
+
+def reads_step(program: Program) -> bool:
+    """Whether the step uses ``t``, so that the functions take ``step``."""
+    return any(isinstance(n, Time) for x in expressions(program) for n in walk(x))
+
+
+def hyperparameters(program: Program) -> tuple[str, ...]:
+    """The keyword arguments of the functions, in order; fixed arguments are already part of the code."""
+    names = tuple(s.name for a in program.arguments if not a.fixed for s in a.scalars)
+    return (*names, "maximize")
+
+
+Assign = Callable[[Let, str], Iterator[str]]
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("optdsl.emit.python"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+class _Function:
+    def __init__(self, program: Program, split: Split):
+        self.program = program
+        self.split = split
+        self.absent = frozenset(s.key for s in program.states if s.initial is None)
+
+    # ------------------------------------------------------------------------------------------------------ variants
+
+    def single_tensor(self) -> str:
+        scalars = self.host_scalars()
+        code = select(self.split, LOOP)
+        used = {v for i in instructions(code) for v in (i.target, *i.operands)}
+        return self.render(
+            "_single_tensor",
+            "Updates each of ``params`` in place, one after another.",
+            prelude=self.prelude(scalars),
+            loads=self.loads(used, "{0} = {0}s[i]"),
+            code=LoopPrinter(scalars).lines(code),
+        )
+
+    def multi_tensor(self) -> str:
+        scalars = self.host_scalars()
+        return self.render(
+            "_multi_tensor",
+            "Updates all of ``params``, of one device and dtype, with operations on the whole list.",
+            prelude=self.prelude(scalars),
+            code=ForeachPrinter(scalars, False, self.absent).lines(select(self.split, FOREACH)),
+        )
+
+    def capturable(self) -> str:
+        variables = self.scalar_variables()
+        scalars = TensorPrinter(lambda x: self.name(x, variables))
+        return self.render(
+            "_capturable",
+            "As ``_multi_tensor``, with scalars on the device: ``step`` has one entry per parameter.",
+            prelude=[*self.stacked_states(), *self.device_prelude(scalars, variables)],
+            code=ForeachPrinter(scalars, True, self.absent).lines(select(self.split, FOREACH)),
+        )
+
+    def differentiable(self) -> str:
+        """The split program in plain arithmetic, each value a new tensor."""
+        whole = (*self.split.prelude, *self.split.body)
+        results = self.results()
+        holding: dict[str, Expr] = {"param": Param(), "grad": Grad()}
+        holding |= {s.key: StateValue(s.key, s.rate) for s in self.program.states}
+        reserved = set(hyperparameters(self.program)) | {"step", "i"}
+        variables = Variables(whole, holding, reserved, results.values())
+        printer = TensorPrinter(lambda x: self.name(x, variables))
+        read = {n for x in (*expressions(self.program),) for n in walk(x)}
+        loads = ["param = params[i].clone()"]
+        if Grad() in read:
+            loads.append("grad = grads[i]")
+        for s in self.program.states:
+            if StateValue(s.key, s.rate) not in read - set(results.values()) and results[s.key] == StateValue(s.key, s.rate):
+                continue
+            load = f"{s.key} = {plural(s.key)}[i]" + ("" if s.key in self.absent else ".clone()")
+            loads += self.under(s, [load])
+        stores = []
+        for key, value in results.items():
+            name = printer.names(value)
+            if key == "param":
+                stores.append(f"params[i].copy_({name})")
+            elif key in self.absent:
+                stores += self.under(self.program.state(key), [f"{plural(key)}[i] = {name}.clone()"])
+            elif value != StateValue(key, self.program.state(key).rate):
+                stores += self.under(self.program.state(key), [f"{plural(key)}[i].copy_({name})"])
+        return self.render(
+            "_differentiable",
+            "As ``_single_tensor``, in operations that autograd can follow; hyperparameters may be tensors.",
+            prelude=[],
+            loads=loads,
+            code=[*self.block(whole, printer, variables), *stores],
+        )
+
+    # ------------------------------------------------------------------------------------------------------- scalars
+
+    def host_scalars(self) -> HostPrinter:
+        variables = self.scalar_variables()
+        self._variables = variables
+        return HostPrinter(lambda x: self.name(x, variables))
+
+    def scalar_variables(self) -> Variables:
+        holding: dict[str, Expr] = {s.key: StateValue(s.key, Rate.STEP) for s in self.program.scalar_states}
+        reserved = {*hyperparameters(self.program), "step", "param", "grad", "i"}
+        reserved |= {s.key for s in self.program.tensor_states}
+        final = {
+            n
+            for stmt in statements(self.split.body)
+            for x in ([stmt.value] if isinstance(stmt, Let) else [stmt.condition])
+            for n in walk(x)
+            if not n.type.is_tensor and isinstance(n, Ref | StateValue)
+        }
+        return Variables(self.split.prelude, holding, reserved, sorted(final, key=repr))
+
+    def name(self, x: Expr, variables: Variables) -> str:
+        match x:
+            case Hyper(name):
+                return name
+            case Time():
+                return "step"
+            case Present(key):
+                return f"has_{key}"
+            case _:
+                return variables.of(x)
+
+    def prelude(self, printer: HostPrinter) -> list[str]:
+        lines: list[str] = []
+        for s in self.program.scalar_states:
+            if self.reads(StateValue(s.key, Rate.STEP)):
+                lines += self.under(s, [f"{s.key} = {plural(s.key)}[0].item()"])
+        return lines + list(self.block(self.split.prelude, printer, self._variables, self.advance))
+
+    def device_prelude(self, printer: HostPrinter, variables: Variables) -> list[str]:
+        def assign(let: Let, name: str) -> Iterator[str]:
+            yield f"{name} = {printer(let.value)}"
+            yield f"foreach.assign({plural(let.state or '')}, {name})"
+
+        return list(self.block(self.split.prelude, printer, variables, assign))
+
+    def stacked_states(self) -> list[str]:
+        lines: list[str] = []
+        for s in self.program.scalar_states:
+            if self.reads(StateValue(s.key, Rate.STEP)):
+                lines += self.under(s, [f"{s.key} = torch.stack({plural(s.key)})"])
+        return lines
+
+    def advance(self, let: Let, name: str) -> Iterator[str]:
+        """A scalar state's tensors get their new value, in the state's own dtype, and the value is read back."""
+        key = let.state or ""
+        states = plural(key)
+        printer = HostPrinter(lambda x: self.name(x, self._variables))
+        match let.value:
+            case Op("mul", (StateValue(k), s)) | Op("mul", (s, StateValue(k))) if k == key:
+                yield f"torch._foreach_mul_({states}, {printer(s)})"
+            case Op("add", (StateValue(k), s)) | Op("add", (s, StateValue(k))) if k == key:
+                yield f"torch._foreach_add_({states}, {printer(s)})"
+            case value:
+                yield f"{name} = {printer(value)}"
+                yield f"for {key}_tensor in {states}:"
+                yield f"    {key}_tensor.fill_({name})"
+        if self.reads(let.ref):
+            yield f"{name} = {states}[0].item()"
+
+    def reads(self, value: Expr) -> bool:
+        """Whether anything but the result reads ``value``."""
+        for stmt in (*statements(self.split.prelude), *statements(self.split.body)):
+            if isinstance(stmt, Let):
+                if any(n == value for n in walk(stmt.value)):
+                    return True
+            elif any(n == value for n in walk(stmt.condition)) or any(value in (m.then, m.orelse) for m in stmt.merges):
+                return True
+        return False
+
+    def block(self, block: Block, printer: HostPrinter, variables: Variables, assign: Assign | None = None) -> Iterator[str]:
+        """Statements as assignments; ``assign`` prints those that give a scalar state its value."""
+        for stmt in block:
+            if isinstance(stmt, Let):
+                name = variables.name(stmt.name)
+                if assign is not None and stmt.state is not None:
+                    yield from assign(stmt, name)
+                else:
+                    yield f"{name} = {printer(stmt.value)}"
+                continue
+            then = list(self.block(stmt.then, printer, variables, assign))
+            orelse = list(self.block(stmt.orelse, printer, variables, assign))
+            for lines, values in ((then, [m.then for m in stmt.merges]), (orelse, [m.orelse for m in stmt.merges])):
+                targets = [variables.name(m.name) for m in stmt.merges]
+                pairs = [(t, s) for t, s in zip(targets, (printer(v) for v in values), strict=True) if t != s]
+                if pairs:
+                    lines.append(f"{', '.join(t for t, _ in pairs)} = {', '.join(s for _, s in pairs)}")
+            if then or orelse:
+                yield from branch_lines(stmt.condition, then, orelse, printer)
+
+    # ------------------------------------------------------------------------------------------------------- layout
+
+    def results(self) -> dict[str, Expr]:
+        return {"param": self.split.program.param, **dict(self.split.program.new_states)}
+
+    def under(self, state: State, lines: Iterable[str]) -> list[str]:
+        """``lines``, under the flag that the state exists under."""
+        if state.condition is None:
+            return list(lines)
+        condition = HostPrinter(lambda x: self.name(x, self.scalar_variables()))(state.condition)
+        return [f"if {condition}:", *(f"    {line}" for line in lines)]
+
+    def loads(self, used: set[str], load: str) -> list[str]:
+        lines = [load.format(name) for name in ("param", "grad") if name in used]
+        for s in self.program.tensor_states:
+            if s.key in used:
+                lines += self.under(s, [load.format(s.key)])
+        return lines
+
+    def render(
+        self, variant: str, doc: str, *, prelude: Iterable[str], code: Iterable[str], loads: Iterable[str] = ()
+    ) -> str:
+        presence = {
+            n.key for stmt in (*statements(self.split.prelude), *statements(self.split.body)) if isinstance(stmt, If)
+            for n in walk(stmt.condition) if isinstance(n, Present)
+        }
+        return (
+            _environment()
+            .get_template("function.py.j2")
+            .render(
+                name=f"{variant}_{self.program.name.lower()}",
+                doc=doc,
+                states=[plural(s.key) for s in self.program.states],
+                step=("Tensor" if variant == "_capturable" else "float") if reads_step(self.program) else None,
+                hyperparameters=[
+                    (name, self.annotation(name, variant in ("_capturable", "_differentiable")))
+                    for name in hyperparameters(self.program)
+                ],
+                presence=[s.key for s in self.program.states if s.key in presence],
+                prelude=list(prelude),
+                loads=list(loads),
+                code=list(code),
+                per_tensor=variant in ("_single_tensor", "_differentiable"),
+            )
+        )
+
+    def annotation(self, name: str, tensors: bool) -> str:
+        if name == "maximize":
+            return "bool"
+        scalar = next(s for s in self.program.scalars if s.name == name)
+        match scalar.dtype:
+            case DType.BOOL:
+                return "bool"
+            case DType.CHOICE:
+                return "str | None"
+            case _:
+                return "float | Tensor" if tensors else "float"
+

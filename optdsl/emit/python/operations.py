@@ -1,0 +1,239 @@
+"""Prints selected instructions as torch calls: tensor methods for one tensor, ``torch._foreach_*`` for lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optdsl.emit.python.expressions import HostPrinter
+from optdsl.ir.instructions import Branch, Code, Instruction
+from optdsl.ir.nodes import Const, Expr, Op, Rate
+
+LINE = 110
+"""Emitted lines are kept within this many columns where they can be broken."""
+
+_KEYWORDS = {"add": "alpha", "addcmul": "value", "addcdiv": "value"}
+_OPERATORS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
+_CLAMPS = {"maximum": "min", "minimum": "max"}
+
+
+def branch_lines(condition: Expr, then: list[str], orelse: list[str], scalar: HostPrinter) -> Iterator[str]:
+    """``if condition`` over printed lines; ``if not`` where only the other side has any, ``elif`` for a lone ``if``."""
+    if not then:
+        condition, then, orelse = negation(condition), orelse, []
+    yield f"if {scalar(condition)}:"
+    yield from (f"    {line}" for line in then)
+    if orelse and orelse[0].startswith("if ") and all(line.startswith((" ", "elif ", "else:")) for line in orelse[1:]):
+        yield f"el{orelse[0]}"
+        yield from orelse[1:]
+    elif orelse:
+        yield "else:"
+        yield from (f"    {line}" for line in orelse)
+
+
+def negation(condition: Expr) -> Expr:
+    opposite = {"eq": "ne", "ne": "eq"}
+    match condition:
+        case Op("not", (a,)):
+            return a
+        case Op(op, args) if op in opposite:
+            return Op(opposite[op], args)
+        case _:
+            return Op("not", (condition,))
+
+
+class LoopPrinter:
+    """One tensor at a time: ``exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)``."""
+
+    def __init__(self, scalar: HostPrinter):
+        self.scalar = scalar
+
+    def lines(self, code: Code) -> Iterator[str]:
+        chain = ""
+        target = ""
+        for item in code:
+            if isinstance(item, Branch):
+                if chain:
+                    yield chain
+                chain = ""
+                yield from branch_lines(item.condition, list(self.lines(item.then)), list(self.lines(item.orelse)), self.scalar)
+                continue
+            call = self.method(item) if item.in_place else None
+            if call is not None and chain and target == item.target and len(chain) + len(call) < LINE:
+                chain += call
+                continue
+            if chain:
+                yield chain
+            chain = self.statement(item)
+            target = item.target if call is not None or self.can_extend(item) else ""
+        if chain:
+            yield chain
+
+    def can_extend(self, i: Instruction) -> bool:
+        """Whether the statement ends in a call on the new value, so that in-place calls can follow it."""
+        return self.method(i) is not None and not i.out
+
+    def method(self, i: Instruction) -> str | None:
+        """``.op(…)`` as it follows the first operand; None for what is not a method call."""
+        suffix = "_" if i.in_place else ""
+        first, *rest = i.operands
+        match i.op:
+            case "copy":
+                return f".copy_({rest[0]})"
+            case "maximum" | "minimum" as op if i.scalars:
+                return f".clamp{suffix}({_CLAMPS[op]}={self.scalar(i.scalars[0])})"
+            case "maximum" | "minimum" if not i.in_place:
+                return f".{i.op}({rest[0]})"
+            case "sub" | "mul" | "div" | "pow" | "add" | "addcmul" | "addcdiv" | "lerp":
+                return f".{i.op}{suffix}({', '.join((*rest, *self.scalar_arguments(i)))})"
+            case "neg" | "sqrt" | "abs" | "sign" | "exp" | "log" | "floor" | "reciprocal" | "logical_not" | "clone":
+                return f".{i.op}{suffix}()"
+            case _:
+                return None
+
+    def scalar_arguments(self, i: Instruction) -> list[str]:
+        if not i.scalars:
+            return []
+        value = self.scalar(i.scalars[0])
+        if i.op in _KEYWORDS and len(i.operands) > 1:
+            return [f"{_KEYWORDS[i.op]}={value}"]
+        return [value]
+
+    def statement(self, i: Instruction) -> str:
+        method = self.method(i)
+        if i.op == "alias":
+            return f"{i.target} = {i.operands[0]}"
+        if i.op == "store":
+            return f"{i.target}s[i] = {i.target}"
+        if i.in_place and method is not None:
+            return f"{i.operands[0]}{method}"
+        if i.op == "neg" and not i.out:
+            return f"{i.target} = -{i.operands[0]}"
+        if i.out or i.in_place:
+            return f"torch.{self.function(i)[:-1]}, out={i.target})"
+        if method is not None:
+            return f"{i.target} = {i.operands[0]}{method}"
+        return f"{i.target} = {self.function(i)}"
+
+    def function(self, i: Instruction) -> str:
+        """A call of a function, or an operator, without the assignment."""
+        s = [self.scalar(x) for x in i.scalars]
+        a = i.operands[0] if i.operands else ""
+        prefix = "" if i.out or i.in_place else "torch."
+        match i.op:
+            case "full_like":
+                return f"torch.full_like({a}, {s[0]})"
+            case "rpow":
+                return f"{prefix}pow({s[0]}, {a})"
+            case "where":
+                return f"{prefix}where({', '.join(where_arguments(i, s))})"
+            case "maximum" | "minimum" if s:
+                return f"{prefix}clamp({a}, {_CLAMPS[i.op]}={s[0]})"
+            case op if op in _OPERATORS and not prefix:
+                return f"{op}({', '.join((*i.operands, *s))})"
+            case op if op in _OPERATORS:
+                return f"{a} {_OPERATORS[op]} {(*i.operands[1:], *s)[0]}"
+            case "logical_and" | "logical_or" as op:
+                return f"{a} {'&' if op == 'logical_and' else '|'} {(*i.operands[1:], *(f'({x})' for x in s))[0]}"
+            case op:
+                return f"{prefix}{op}({', '.join((*i.operands, *self.scalar_arguments(i)))})"
+
+
+def where_arguments(i: Instruction, scalars: list[str]) -> list[str]:
+    tensors, numbers = iter(i.operands), iter(scalars)
+    return [next(tensors) if kind == "t" else next(numbers) for kind in i.layout]
+
+
+class ForeachPrinter:
+    """Lists of tensors: ``torch._foreach_lerp_(exp_avgs, grads, 1 - beta1)``.
+
+    ``device_scalars``: scalars may be tensors, so operations that take one go through ``_support.foreach``.
+    ``absent``: states that may not exist yet, whose lists are filled in place.
+    """
+
+    def __init__(self, scalar: HostPrinter, device_scalars: bool, absent: frozenset[str]):
+        self.scalar = scalar
+        self.device_scalars = device_scalars
+        self.absent = absent
+
+    def lines(self, code: Code) -> Iterator[str]:
+        for item in code:
+            if isinstance(item, Branch):
+                yield from branch_lines(item.condition, list(self.lines(item.then)), list(self.lines(item.orelse)), self.scalar)
+            elif item.op != "store":
+                yield self.statement(item)
+
+    def statement(self, i: Instruction) -> str:
+        target = plural(i.target) + ("[:]" if i.target in self.absent and not i.in_place else "")
+        match i.op:
+            case "alias":
+                return f"{target} = {plural(i.operands[0])}"
+            case "copy":
+                return f"torch._foreach_copy_({target}, {plural(i.operands[1])})"
+        call = self.call(i)
+        if call is None:
+            return f"{target} = {self.comprehension(i)}"
+        return call if i.in_place else f"{target} = {call}"
+
+    def call(self, i: Instruction) -> str | None:
+        """The ``_foreach_`` call, or None where torch has none."""
+        lists = [plural(o) for o in i.operands]
+        scalars = [self.scalar(s) for s in i.scalars]
+        suffix = "_" if i.in_place else ""
+        device = self.device_scalars and any(s.type.rate > Rate.CONSTANT for s in i.scalars)
+        match i.op:
+            case "rpow":
+                return None if device else f"torch._foreach_pow({scalars[0]}, {lists[0]})"
+            case "add" if device and len(lists) == 1:
+                return f"foreach.add_scalar{suffix}({lists[0]}, {scalars[0]})"
+            case "add" | "addcmul" | "addcdiv" as op if scalars and len(lists) > 1:
+                if device:
+                    return f"foreach.{op}{suffix}({', '.join((*lists, *scalars))})"
+                return f"torch._foreach_{op}{suffix}({', '.join(lists)}, {_KEYWORDS[op]}={scalars[0]})"
+            case "add" | "sub" | "mul" | "div" | "addcmul" | "addcdiv" | "lerp" | "maximum" | "minimum" | "pow" as op:
+                prefix = "foreach." if device else "torch._foreach_"
+                return f"{prefix}{op}{suffix}({', '.join((*lists, *scalars))})"
+            case "neg" | "sqrt" | "abs" | "sign" | "exp" | "log" | "floor" | "reciprocal" as op:
+                return f"torch._foreach_{op}{suffix}({lists[0]})"
+            case _:
+                return None
+
+    def comprehension(self, i: Instruction) -> str:
+        """The operation tensor by tensor, for what torch has no ``_foreach_`` function for."""
+        operands = list(dict.fromkeys(i.operands))
+        scalars = [self.scalar(s) for s in i.scalars]
+        sources = [plural(o) for o in operands]
+        names = list(operands)
+        if self.device_scalars:
+            for n, (text, s) in enumerate(zip(scalars, i.scalars, strict=True)):
+                if not isinstance(s, Const):
+                    names.append(f"s{n}")
+                    sources.append(f"foreach.values({text}, params)")
+                    scalars[n] = f"s{n}"
+        call = _single(i, scalars)
+        if len(sources) == 1:
+            return f"[{call} for {names[0]} in {sources[0]}]"
+        return f"[{call} for {', '.join(names)} in zip({', '.join(sources)}, strict=True)]"
+
+
+def _single(i: Instruction, s: list[str]) -> str:
+    a = i.operands[0]
+    match i.op:
+        case "clone":
+            return f"torch.clone({a})"
+        case "full_like":
+            return f"torch.full_like({a}, {s[0]})"
+        case "rpow":
+            return f"torch.pow({s[0]}, {a})"
+        case "where":
+            return f"torch.where({', '.join(where_arguments(i, s))})"
+        case "logical_not":
+            return f"~{a}"
+        case "logical_and" | "logical_or" as op:
+            return f"{a} {'&' if op == 'logical_and' else '|'} {(*i.operands[1:], *(f'({x})' for x in s))[0]}"
+        case op:
+            return f"{a} {_OPERATORS[op]} {(*i.operands[1:], *s)[0]}"
+
+
+def plural(name: str) -> str:
+    """The list that holds one ``name`` per tensor."""
+    return f"{name}s"

@@ -1,0 +1,69 @@
+"""Torch operations on whole tensors: what instruction selection turns a program's body into.
+
+An :class:`Instruction` is one torch call (one ``_foreach_`` call over lists); its cost is the whole tensors that it reads
+and writes. Variables are named in the singular (``exp_avg``); a printer for lists makes plurals of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from optdsl.ir.nodes import Expr
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """``target = op(*operands, *scalars)``, in place on ``operands[0]`` or with ``out=target`` where marked.
+
+    Operations, by how many tensors and scalars they take (``a, b, c`` tensors, ``s`` a scalar):
+
+    - ``add``: a + b, a + s, a + s·b;  ``mul``, ``div``, ``maximum``, ``minimum``, ``pow`` and comparisons: a∘b, a∘s
+    - ``addcmul``, ``addcdiv``: a + b·c, a + s·b·c;  ``lerp``: a + s·(b - a);  ``rpow``: s^a
+    - ``neg sqrt abs sign exp log floor reciprocal logical_not`` and ``clone``: of a
+    - ``where``: ``operands`` and ``scalars`` hold only the places of (condition, then, else) that ``layout`` says:
+      ``t`` for the next tensor, ``s`` for the next scalar
+    - ``full_like``: s everywhere, in a's shape and dtype (a is not read)
+    - ``copy``: a's buffer takes b's value;  ``alias``: another name, no access
+    - ``store``: the state ``target`` gets ``operands[0]`` as its buffer, no access
+    """
+
+    op: str
+    target: str
+    operands: tuple[str, ...]
+    scalars: tuple[Expr, ...] = ()
+    in_place: bool = False
+    out: bool = False
+    layout: str = ""
+
+    @property
+    def accesses(self) -> int:
+        """Whole tensors read and written; one read twice by one operation counts once."""
+        if self.op in ("alias", "store"):
+            return 0
+        if self.op == "full_like":
+            return 1
+        if self.op == "copy":
+            return 2
+        return len(set(self.operands)) + 1
+
+
+@dataclass(frozen=True)
+class Branch:
+    """``if condition: then else: orelse`` over code."""
+
+    condition: Expr
+    then: Code
+    orelse: Code
+
+
+Code = tuple[Instruction | Branch, ...]
+
+
+def instructions(code: Code) -> Iterator[Instruction]:
+    for item in code:
+        if isinstance(item, Branch):
+            yield from instructions(item.then)
+            yield from instructions(item.orelse)
+        else:
+            yield item

@@ -1,0 +1,409 @@
+"""The intermediate representation: one optimizer step as a typed program in structured SSA form.
+
+A :class:`Program` says what one step does to *one* parameter tensor. Its body is a tuple of statements: ``Let`` gives a
+value a name, ``If`` chooses between two blocks and ``Merge``s what they computed. Every name is assigned exactly once.
+Expressions are immutable trees that compare by structure and know their type, so a pass is a function from tree to tree.
+
+Names. An SSA name is ``identifier.version``. The identifier is the Python name that emitted code uses: ``param`` for
+θ, ``grad`` for g, the state's key for a state (``exp_avg``), else the mangled symbol (``m_hat``). Only the identifier is
+meant for readers; only the whole name identifies a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from enum import Enum, IntEnum
+
+from optdsl.source import Span
+
+
+class DType(Enum):
+    """What kind of value: a number, a truth value, or a choice (a string or none)."""
+
+    REAL = "real"
+    BOOL = "bool"
+    CHOICE = "choice"
+
+
+class Rate(IntEnum):
+    """How often a value can differ; a value can be computed from values of its own rate and lower ones."""
+
+    CONSTANT = 0
+    """Known when the spec is compiled."""
+    GROUP = 1
+    """Hyperparameters and what follows from them: one value per parameter group."""
+    STEP = 2
+    """``t``, scalar states and what follows from them: one value per parameter and step, a scalar on the host
+    (on the device when capturable)."""
+    ELEMENT = 4
+    """One value per element of the parameter: a tensor shaped like θ."""
+
+
+@dataclass(frozen=True)
+class Type:
+    dtype: DType
+    rate: Rate
+
+    @property
+    def is_tensor(self) -> bool:
+        return self.rate is Rate.ELEMENT
+
+
+def real(rate: Rate) -> Type:
+    return Type(DType.REAL, rate)
+
+
+def boolean(rate: Rate) -> Type:
+    return Type(DType.BOOL, rate)
+
+
+# ---------------------------------------------------------------------------------------------------- expressions
+
+
+@dataclass(frozen=True)
+class Const:
+    """A literal. Ints stay ints: ``g^2`` has ``Const(2)``."""
+
+    value: int | float | bool | str | None
+
+    @property
+    def type(self) -> Type:
+        dtype = (
+            DType.BOOL
+            if isinstance(self.value, bool)
+            else DType.REAL
+            if isinstance(self.value, int | float)
+            else DType.CHOICE
+        )
+        return Type(dtype, Rate.CONSTANT)
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """A hyperparameter's value in the current group, by the name of its scalar (``lr``, ``beta1``, ``amsgrad``).
+
+    ``Hyper("maximize")`` is there for every optimizer.
+    """
+
+    name: str
+    dtype: DType = DType.REAL
+
+    @property
+    def type(self) -> Type:
+        return Type(self.dtype, Rate.GROUP)
+
+
+@dataclass(frozen=True)
+class Time:
+    """``t``: how many steps this parameter has made, the current one included (1, 2, …)."""
+
+    @property
+    def type(self) -> Type:
+        return real(Rate.STEP)
+
+
+@dataclass(frozen=True)
+class Param:
+    """``θ_{t-1}``: the parameter when the step begins."""
+
+    @property
+    def type(self) -> Type:
+        return real(Rate.ELEMENT)
+
+
+@dataclass(frozen=True)
+class Grad:
+    """``∇f_t(θ_{t-1})``: the gradient as autograd left it (unscaled; not negated by ``maximize``)."""
+
+    @property
+    def type(self) -> Type:
+        return real(Rate.ELEMENT)
+
+
+@dataclass(frozen=True)
+class StateValue:
+    """``x_{t-1}``: a state's value when the step begins. Rate ``ELEMENT`` for tensors, ``STEP`` for scalar states."""
+
+    key: str
+    rate: Rate = Rate.ELEMENT
+
+    @property
+    def type(self) -> Type:
+        return real(self.rate)
+
+
+@dataclass(frozen=True)
+class Present:
+    """True once a state without an initial value has been assigned (``t > 1`` in the boxes)."""
+
+    key: str
+
+    @property
+    def type(self) -> Type:
+        return boolean(Rate.STEP)
+
+
+@dataclass(frozen=True)
+class Ref:
+    """The value of an earlier ``Let`` or ``Merge``."""
+
+    name: str
+    type: Type
+
+    @property
+    def identifier(self) -> str:
+        return self.name.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Op:
+    """``op`` applied to ``args``; the operations are those of :data:`OPERATIONS`."""
+
+    op: str
+    args: tuple[Expr, ...]
+    type: Type = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.args) != OPERATIONS[self.op].arity:
+            raise ValueError(f"{self.op} takes {OPERATIONS[self.op].arity} arguments, not {len(self.args)}")
+        rate = max(a.type.rate for a in self.args)
+        dtype = OPERATIONS[self.op].result or self.args[-1].type.dtype
+        object.__setattr__(self, "type", Type(dtype, rate))
+
+
+Expr = Const | Hyper | Time | Param | Grad | StateValue | Present | Ref | Op
+
+
+@dataclass(frozen=True)
+class Operation:
+    arity: int
+    result: DType | None
+    """Type of the result; None: that of the last argument (``select``)."""
+
+
+_R, _B = DType.REAL, DType.BOOL
+OPERATIONS: dict[str, Operation] = {
+    **{op: Operation(2, _R) for op in ("add", "sub", "mul", "div", "pow", "min", "max")},
+    **{op: Operation(1, _R) for op in ("neg", "sqrt", "abs", "sign", "exp", "log", "floor")},
+    **{op: Operation(2, _B) for op in ("lt", "le", "gt", "ge", "eq", "ne", "and", "or")},
+    "not": Operation(1, _B),
+    "select": Operation(3, None),
+}
+"""Every operation. ``min``, ``max`` and comparisons propagate NaN as torch's do; ``sign(0) = 0``; ``select(c, a, b)`` is
+``a`` where ``c`` holds, else ``b`` (the arm not chosen may be anything, NaN included); ``eq``/``ne`` also compare choices."""
+
+
+def add(a: Expr, b: Expr) -> Op:
+    return Op("add", (a, b))
+
+
+def sub(a: Expr, b: Expr) -> Op:
+    return Op("sub", (a, b))
+
+
+def mul(a: Expr, b: Expr) -> Op:
+    return Op("mul", (a, b))
+
+
+def div(a: Expr, b: Expr) -> Op:
+    return Op("div", (a, b))
+
+
+def power(a: Expr, b: Expr) -> Op:
+    return Op("pow", (a, b))
+
+
+def children(expr: Expr) -> tuple[Expr, ...]:
+    return expr.args if isinstance(expr, Op) else ()
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    """``expr`` and everything below it, parents first."""
+    yield expr
+    for child in children(expr):
+        yield from walk(child)
+
+
+def with_children(expr: Expr, args: tuple[Expr, ...]) -> Expr:
+    return Op(expr.op, args) if isinstance(expr, Op) else expr
+
+
+# ----------------------------------------------------------------------------------------------------- statements
+
+
+@dataclass(frozen=True)
+class Let:
+    """``name = value``.
+
+    ``state`` is the key of the state that this is a new value of (``"param"`` for θ). The value of a *scalar* state
+    is rounded to the state's own dtype (float32 unless the default dtype is float64) when it is assigned, so whoever
+    reads the name afterwards sees the rounded value.
+    """
+
+    name: str
+    value: Expr
+    state: str | None = None
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def identifier(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.name, self.value.type)
+
+
+@dataclass(frozen=True)
+class Merge:
+    """After an ``If``: ``name`` is ``then`` if its condition held, else ``orelse`` (each an atom, not an Op)."""
+
+    name: str
+    then: Expr
+    orelse: Expr
+    state: str | None = None
+
+    @property
+    def identifier(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def ref(self) -> Ref:
+        types = (self.then.type, self.orelse.type)
+        return Ref(self.name, Type(types[0].dtype, max(t.rate for t in types)))
+
+
+@dataclass(frozen=True)
+class If:
+    """A branch decided per group (flags, ``λ ≠ 0``) or per step (``ρ_t > 5``, presence of a state), never per element.
+
+    A per-element condition is a ``select``. The merged values of a per-step condition have at least rate ``STEP``.
+    """
+
+    condition: Expr
+    then: Block
+    orelse: Block
+    merges: tuple[Merge, ...]
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+Stmt = Let | If
+Block = tuple[Stmt, ...]
+
+# -------------------------------------------------------------------------------------------------------- programs
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """One number, flag or choice of a constructor argument.
+
+    ``name`` is its Python name (``beta1``), ``symbol`` how the spec writes it (``β₁``), ``default`` None where it must
+    be given. Code reads it as ``Hyper(name)``.
+    """
+
+    name: str
+    symbol: str
+    default: Expr | None
+    dtype: DType = DType.REAL
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One constructor argument: a single scalar, or a tuple of several (``betas``).
+
+    ``choices`` are the strings allowed besides none; ``fixed`` arguments are not in the signature but stay in the
+    group's defaults (their ``Hyper`` is already folded to a constant in the body). ``optional``: none is allowed.
+    """
+
+    name: str
+    scalars: tuple[Scalar, ...]
+    keyword_only: bool = False
+    doc: str = ""
+    choices: tuple[str, ...] = ()
+    fixed: bool = False
+    optional: bool = False
+
+
+TORCH_FLAGS = ("maximize", "foreach", "capturable", "differentiable", "fused")
+"""Arguments that every optimizer has. A spec that lists one among its inputs fixes its place in the signature:
+``Argument(name, ())`` with no scalars stands for it."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A constructor check: raise ``ValueError(message)`` unless ``condition`` holds (expressions over ``Hyper``).
+
+    ``message`` is literal text in which ``{name}`` of a value to show is split off: a tuple of strings and
+    expressions printed one after another. ``argument`` is the constructor argument it speaks of.
+    """
+
+    condition: Expr
+    message: tuple[str | Argument | Scalar, ...]
+    argument: str = ""
+
+
+@dataclass(frozen=True)
+class State:
+    """A buffer kept from step to step.
+
+    ``initial`` is its value when created (over ``Const``, ``Hyper``; rate ``ELEMENT`` states are filled with it), or None
+    for one that is absent until it is first assigned. ``condition`` is the group's flag expression under which it
+    exists (None: always). ``eager``: created in the constructor rather than at the first step.
+    """
+
+    key: str
+    symbol: str
+    rate: Rate
+    initial: Expr | None
+    condition: Expr | None = None
+    eager: bool = False
+
+
+@dataclass(frozen=True)
+class Program:
+    """One optimizer.
+
+    ``counts_steps`` says that its state has the step count ``step`` (a spec that reads ``t``, or declares it).
+    ``param`` and ``new_states`` are what the step leaves behind: atoms that name the final θ and the final value of
+    every state (``StateValue(key)`` where it is not touched). States keep the order of the spec.
+    """
+
+    name: str
+    doc: str
+    arguments: tuple[Argument, ...]
+    checks: tuple[Check, ...]
+    states: tuple[State, ...]
+    body: Block
+    param: Expr
+    new_states: tuple[tuple[str, Expr], ...]
+    counts_steps: bool = False
+    source: object = field(default=None, compare=False, repr=False)
+
+    def state(self, key: str) -> State:
+        return next(s for s in self.states if s.key == key)
+
+    @property
+    def scalars(self) -> tuple[Scalar, ...]:
+        """Every hyperparameter the body may read, in order of the arguments."""
+        return tuple(s for a in self.arguments for s in a.scalars)
+
+    @property
+    def tensor_states(self) -> tuple[State, ...]:
+        return tuple(s for s in self.states if s.rate is Rate.ELEMENT)
+
+    @property
+    def scalar_states(self) -> tuple[State, ...]:
+        return tuple(s for s in self.states if s.rate is Rate.STEP)
+
+    def with_body(self, body: Block) -> Program:
+        return replace(self, body=body)
+
+
+def statements(block: Block) -> Iterator[Stmt]:
+    """Every statement of ``block``, those inside branches included, in order."""
+    for stmt in block:
+        yield stmt
+        if isinstance(stmt, If):
+            yield from statements(stmt.then)
+            yield from statements(stmt.orelse)
