@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from optdsl import __version__
+from optdsl.check.model import CheckedOptimizer
 from optdsl.files import read_import, read_source
 from optdsl.ir.nodes import Program
-from optdsl.source import Diagnostic, Label, Severity, Source, Span
+from optdsl.source import Diagnostic, Label, Severity, Source
 from optdsl.syntax import Parsed, ast, parse
 
 MARK = "# Compiled by optdsl "
@@ -28,11 +29,11 @@ MARK = "# Compiled by optdsl "
 
 @dataclass(frozen=True)
 class Unit:
-    """One optimizer on its way through the compiler: its program, and the spec that it comes from."""
+    """One optimizer on its way through the compiler: the spec it comes from, its checked tree and its program."""
 
-    program: Program
     source: Source
-    span: Span
+    checked: CheckedOptimizer
+    program: Program
 
     @property
     def module(self) -> str:
@@ -101,8 +102,7 @@ def check_file(path: str, specs: _Specs) -> Checked:
     diagnostics = (*parsed.diagnostics, *analysis.diagnostics)
     if not Checked((), diagnostics).ok:
         return Checked((), diagnostics)
-    units = tuple(Unit(lower(checked), source, checked.optimizer.name_span) for checked in analysis.optimizers)
-    return Checked(units, diagnostics)
+    return Checked(tuple(Unit(source, checked, lower(checked)) for checked in analysis.optimizers), diagnostics)
 
 
 def emit(units: Iterable[Unit], kept: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -166,8 +166,8 @@ def _clashes(units: Iterable[Unit]) -> list[Diagnostic]:
                 Diagnostic(
                     "E004",
                     f"`{unit.program.name}` and `{other.program.name}` would both be written to `{unit.module}.py`",
-                    unit.span,
-                    labels=(Label(other.span, "the other one"),),
+                    unit.checked.optimizer.name_span,
+                    labels=(Label(other.checked.optimizer.name_span, "the other one"),),
                     help="rename one of them, or compile them into different packages",
                 )
             )

@@ -18,8 +18,5 @@ def main() -> None:
         app()
     except Exception:
         traceback.print_exc()
-        print(
-            "\nThis is a bug in optdsl, not a mistake in your spec. Please report it with the spec and the lines above.",
-            file=sys.stderr,
-        )
+        print("\nThis is a bug in optdsl, not in your spec. Please report it with the lines above.", file=sys.stderr)
         raise SystemExit(2) from None

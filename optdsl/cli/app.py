@@ -1,4 +1,4 @@
-"""The commands. Each reads its arguments, calls the compiler, and says what became of it; no other work is done here."""
+"""The commands: each reads its arguments, calls the compiler, and says what became of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from optdsl import __version__
 from optdsl.cli.package import Package
 from optdsl.cli.report import ErrorFormat, report
-from optdsl.cli.show import Stage, show_unit
+from optdsl.cli.show import Stage, show_cost, show_reading, show_stage
 from optdsl.compiler import check_files, compile_files
 
 app = typer.Typer(
@@ -81,9 +81,10 @@ def show(
     report(checked.diagnostics, error_format)
     if not checked.ok:
         raise typer.Exit(1)
-    parts = [part for part, wanted in ((Stage.READING, reading), (Stage.COST, cost)) if wanted]
-    if stage is not None or not parts:
-        parts.insert(0, stage or Stage.CLASS)
     for unit in checked.units:
-        for part in parts:
-            typer.echo(show_unit(unit, part).rstrip("\n"))
+        if stage is not None or not (reading or cost):
+            typer.echo(show_stage(unit, stage or Stage.CLASS).rstrip("\n"))
+        if reading:
+            typer.echo(show_reading(unit).rstrip("\n"))
+        if cost:
+            typer.echo(show_cost(unit).rstrip("\n"))

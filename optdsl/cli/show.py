@@ -1,14 +1,17 @@
-"""``optdsl show``: the compiler's intermediate results as text."""
+"""``optdsl show``: what the compiler has made of a spec by some stage, as text."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+from dataclasses import fields, is_dataclass
+from enum import Enum, StrEnum
 
 from optdsl.compiler import Unit
+from optdsl.ir.cost import Configuration, costs
+from optdsl.source import Span
 
 
 class Stage(StrEnum):
-    """Where to stop; ``READING`` and ``COST`` have options of their own."""
+    """Where to stop."""
 
     AST = "ast"
     IR = "ir"
@@ -17,3 +20,65 @@ class Stage(StrEnum):
     TRITON = "triton"
     CLASS = "class"
     LATEX = "latex"
+
+
+def show_stage(unit: Unit, stage: Stage) -> str:
+    """The text of ``unit`` at ``stage``."""
+    from optdsl.emit.latex import latex
+    from optdsl.emit.optimizer import emit_module
+    from optdsl.emit.python import emit_functions
+    from optdsl.emit.triton import emit_kernel
+    from optdsl.ir.printer import program_text
+
+    match stage:
+        case Stage.AST:
+            return tree(unit.checked.optimizer)
+        case Stage.IR:
+            return program_text(unit.program)
+        case Stage.LOOP:
+            return emit_functions(unit.program).single_tensor
+        case Stage.FOREACH:
+            return emit_functions(unit.program).multi_tensor
+        case Stage.TRITON:
+            return emit_kernel(unit.program)
+        case Stage.CLASS:
+            return emit_module(unit.program)
+        case Stage.LATEX:
+            return latex(unit.checked.optimizer)
+
+
+def show_cost(unit: Unit) -> str:
+    """Whole tensors read and written per step and variant, as a table for each configuration that matters."""
+    from optdsl.emit.python import selected
+
+    rows = costs(unit.program, selected(unit.program))
+    table = [[f"{unit.program.name}: whole tensors read and written", *rows[0].accesses]]
+    table += [[_title(row), *map(str, row.accesses.values())] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    table.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
+    return "\n".join(
+        f"| {first:<{widths[0]}} | "
+        + " | ".join(f"{cell:>{w}}" for cell, w in zip(rest, widths[1:], strict=True))
+        + " |"
+        for first, *rest in table
+    )
+
+
+def _title(configuration: Configuration) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in configuration.settings.items()) or "defaults"
+
+
+def tree(node: object, indent: str = "") -> str:
+    """A syntax tree with one field per line; fields without content are left out."""
+    if isinstance(node, tuple):
+        return "".join(f"\n{indent}- {tree(item, indent + '  ')}" for item in node)
+    if isinstance(node, Enum):
+        return node.name
+    if not is_dataclass(node):
+        return repr(node)
+    out = type(node).__name__
+    for field in fields(node):
+        value = getattr(node, field.name)
+        if not isinstance(value, Span) and value not in (None, "", ()):
+            out += f"\n{indent}  {field.name}: {tree(value, indent + '  ')}"
+    return out
