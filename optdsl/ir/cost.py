@@ -51,7 +51,8 @@ class Configuration:
 def costs(program: Program, variants: Mapping[str, Code]) -> tuple[Configuration, ...]:
     """The cost of ``program`` (as lowered) in each configuration that matters.
 
-    ``variants`` are its selected instructions by name. A state without initial value counts as present. Where only the step decides on a branch, the dearer side counts.
+    ``variants`` are its selected instructions by name. A state without initial value counts as present. Where only the
+    step decides on a branch, the dearer side counts.
     """
     defaults = _defaults(program)
     switches = _switches(program, defaults)
