@@ -286,8 +286,10 @@ class State:
     """One line of ``initialize:``: ``v_0^max ← 0 (max_exp_avg_sq) if amsgrad``.
 
     ``value`` is None for a state that is absent until it is first assigned. ``key`` is what ``state_dict`` shows
-    (None where not written). ``condition`` is the flag under which the state exists. ``eager`` is true after
-    ``at construction``. ``t ← 0 (step)`` declares the step count: its name's symbol is ``t``.
+    (None where not written). ``condition`` is the flag under which the state exists (``otherwise``, after a state with
+    condition ``c``, is ``not c``). ``eager`` is true after ``at construction``. ``t ← 0 (step)`` declares the step
+    count: its name's symbol is ``t``. ``shape`` is the expression after a ``:``, whose shape the state has where it is
+    not θ's.
     """
 
     name: Name
@@ -297,6 +299,7 @@ class State:
     eager: bool = False
     span: Span = _span()
     key_span: Span | None = field(default=None, compare=False, repr=False)
+    shape: Expr | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,695 @@
+"""From Lark's parse tree to the syntax tree of ``ast.py``.
+
+The builder also reports what the grammar lets through: quotients that can be read two ways, names with two subscripts,
+loops that do not count, numbers out of range.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lark import Token, Tree
+from lark.tree import Meta
+from lark.visitors import Transformer_NonRecursive
+
+from optdsl.source import Diagnostic, Fix, Span
+from optdsl.syntax import ast
+from optdsl.syntax.ast import Symbol, Time
+from optdsl.syntax.names import SIGNS, decompose
+from optdsl.syntax.spelling import Spelled
+from optdsl.syntax.vocabulary import ACCENT_NAMES, ACCENTS, GREEK, RESERVED
+
+_SCRIPT = re.compile(r"([_^])(?:\{([^{}]*)\}|\(([^()]*)\)|([A-Za-z0-9]+|[+-]|.))")
+_STEM = re.compile(r"[A-Za-z0-9_]+|.[0-9]*", re.DOTALL)
+_TIME_SCRIPTS = {"t": Time.NOW, "0": Time.INITIAL, "t-1": Time.PREVIOUS, "t+1": Time.NEXT}
+_RELATIONS = {"!=": "≠", "<=": "≤", ">=": "≥"}
+_RUNNING_INDEX = re.compile(r"_\{\s*([a-z])")
+
+
+@dataclass(frozen=True)
+class _Bracketed:
+    """An expression in brackets: it can be read one way only."""
+
+    value: Any
+    span: Span
+
+
+@dataclass(frozen=True)
+class _Product:
+    """Factors side by side, without brackets around them."""
+
+    value: Any
+    span: Span
+
+
+@dataclass(frozen=True)
+class _Power:
+    """A power without brackets around it."""
+
+    value: Any
+    span: Span
+
+
+@dataclass(frozen=True)
+class _Over:
+    what: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A clause of a declaration."""
+
+    kind: str
+    value: Any
+    span: Span
+
+
+def _plain(node: Any) -> Any:
+    """``node`` without the marks of how it was written."""
+    return node.value if isinstance(node, (_Bracketed, _Product, _Power)) else node
+
+
+def clean_doc(text: str) -> str:
+    """A doc string without the indentation of its lines and the blank lines around it."""
+    first, *rest = text.split("\n")
+    margin = min((len(line) - len(line.lstrip()) for line in rest if line.strip()), default=0)
+    return "\n".join([first.strip(), *(line[margin:].rstrip() for line in rest)]).strip()
+
+
+class Builder(Transformer_NonRecursive):
+    """Builds the syntax tree of one parse; ``diagnostics`` holds what it has to say.
+
+    There is one method per grammar rule or alias, each taking Lark's ``Meta`` and the children already built.
+    """
+
+    def __init__(self, spelled: Spelled):
+        super().__init__()
+        self.spelled = spelled
+        self.diagnostics: list[Diagnostic] = []
+
+    def _call_userfunc(self, tree: Tree[Any], new_children: list[Any] | None = None) -> Any:
+        children = tree.children if new_children is None else new_children
+        return getattr(self, "_" + tree.data)(self._span(tree.meta), children)
+
+    # ------------------------------------------------------------------------------------------------------- helpers
+
+    def _span(self, meta: Meta) -> Span:
+        if meta.empty:
+            return self.spelled.span(0, 0)
+        text = self.spelled.text[meta.start_pos : meta.end_pos]
+        return self.spelled.span(meta.start_pos, meta.start_pos + max(1, len(text.rstrip())))
+
+    def _at(self, token: Token) -> Span:
+        assert token.start_pos is not None and token.end_pos is not None
+        return self.spelled.span(token.start_pos, token.end_pos)
+
+    def _report(self, code: str, message: str, span: Span, **more: Any) -> None:
+        self.diagnostics.append(Diagnostic(code, message, span, **more))
+
+    def _word(self, token: Token) -> str:
+        """A token that is an identifier, as written."""
+        return str(token)
+
+    def _text(self, token: Token) -> str:
+        """The value of a string token."""
+        return re.sub(r"\\(.)", r"\1", token[1:-1])
+
+    # --------------------------------------------------------------------------------------------------------- names
+
+    def _read_name(self, token: Token) -> tuple[ast.Name, str]:
+        """The name that a NAME token spells, and the power written inside it (``g^2_t``), or an empty string."""
+        text, span = str(token), self._at(token)
+        stem = _STEM.match(text)
+        assert stem is not None
+        rest = text[stem.end() :]
+        symbol, time = decompose(_ascii(stem.group()))
+        accent, subscript, superscript, power = symbol.accent, symbol.subscript, symbol.superscript, ""
+        base = symbol.base
+        while rest and rest[0] in ACCENT_NAMES:
+            accent, rest = ACCENT_NAMES[rest[0]], rest[1:]
+        for mark, braced, bracketed, bare in _SCRIPT.findall(rest):
+            script = "".join((braced or bracketed or bare).split())
+            if mark == "^":
+                if script == "t" or script.isdigit():
+                    power = script
+                elif superscript:
+                    self._report("E012", f"{span.text} has two superscripts", span)
+                else:
+                    superscript = script
+                continue
+            for part in script.split(","):
+                part = SIGNS.get(part, GREEK.get(part, part))
+                if part in ACCENTS and not accent:
+                    accent = part
+                elif part in _TIME_SCRIPTS and time is Time.NONE:
+                    time = _TIME_SCRIPTS[part]
+                elif "_" in part and len(pieces := part.split("_")) == 2 and pieces[1] == "t" and not subscript:
+                    subscript, time = pieces[0], Time.NOW
+                elif subscript or part in _TIME_SCRIPTS:
+                    self._report("E012", f"{span.text} has two subscripts", span, help="write one, as in x_{min}")
+                elif not re.fullmatch(r"[A-Za-z]+|[0-9]+|[+-]|[α-ωΓΔΘΛΞΠΣΥΦΨΩ]", part):
+                    self._report(
+                        "E012",
+                        f"{part or 'nothing'} cannot be a subscript",
+                        span,
+                        help="a subscript is a number, a word, a sign, or the time t, t-1, t+1 or 0",
+                    )
+                elif len(base) > 1:
+                    base = f"{base}_{part}"
+                else:
+                    subscript = part
+        if base in RESERVED:
+            self._report("E013", f"{base} is a keyword and cannot name anything", span)
+        return ast.Name(Symbol(base, accent, subscript, superscript), time, span), power
+
+    def _target(self, token: Token) -> ast.Name:
+        """A name where one is defined."""
+        name, power = self._read_name(token)
+        if power:
+            self._report("E012", f"{self._at(token).text} is a power, not a name", self._at(token))
+        return name
+
+    def _name(self, span: Span, children: list[Any]) -> Any:
+        name, power = self._read_name(children[0])
+        value: ast.Expr = ast.StepTime(span) if name.symbol == Symbol("t") and name.time is Time.NONE else name
+        if power:
+            exponent = ast.StepTime(span) if power == "t" else ast.Number(int(power), power, span)
+            return _Power(ast.Binary("^", value, exponent, span), span)
+        return value
+
+    # --------------------------------------------------------------------------------------------------- expressions
+
+    def _number(self, span: Span, children: list[Any]) -> ast.Number:
+        return self._literal(children[0])
+
+    def _literal(self, token: Token) -> ast.Number:
+        text, span = str(token), self._at(token)
+        if text == "∞":
+            return ast.Number(float("inf"), text, span)
+        if len(text) > 400:
+            self._report("E014", "this number has too many digits", span)
+            return ast.Number(0, text, span)
+        value = int(text) if text.isdigit() else float(text)
+        if abs(value) > 1.7976931348623157e308:
+            self._report("E014", f"{text} is beyond the largest float64", span)
+        return ast.Number(value, text, span)
+
+    def _string(self, span: Span, children: list[Any]) -> ast.String:
+        return ast.String(self._text(children[0]), span)
+
+    def _true(self, span: Span, children: list[Any]) -> ast.Bool:
+        return ast.Bool(True, span)
+
+    def _false(self, span: Span, children: list[Any]) -> ast.Bool:
+        return ast.Bool(False, span)
+
+    def _none(self, span: Span, children: list[Any]) -> ast.NoneLiteral:
+        return ast.NoneLiteral(span)
+
+    def _bracket(self, span: Span, children: list[Any]) -> _Bracketed:
+        return _Bracketed(_plain(children[0]), span)
+
+    def _braced(self, span: Span, children: list[Any]) -> _Bracketed:
+        return _Bracketed(_plain(children[0]), span)
+
+    def _binary(self, op: str, left: Any, right: Any, span: Span) -> ast.Binary:
+        return ast.Binary(op, _plain(left), _plain(right), span)
+
+    def _juxtapose(self, span: Span, children: list[Any]) -> _Product:
+        first, *rest = children
+        product = self._literal(first) if isinstance(first, Token) else first
+        begin = _span_of(product)
+        for factor in rest:
+            product = self._binary("*", product, factor, begin.to(_span_of(factor)))
+        return _Product(product, span)
+
+    def _juxtapose_power(self, span: Span, children: list[Any]) -> _Product:
+        base, exponent, *rest = children
+        number = self._literal(base)
+        power = self._binary("^", number, exponent, number.span.to(_span_of(exponent)))
+        return self._juxtapose(span, [power, *rest])
+
+    def _power(self, span: Span, children: list[Any]) -> _Power:
+        base = self._literal(children[0]) if isinstance(children[0], Token) else children[0]
+        return _Power(self._binary("^", base, children[1], span), span)
+
+    def _transpose(self, span: Span, children: list[Any]) -> ast.Unary:
+        return ast.Unary("transpose", _plain(children[0]), span)
+
+    def _exponent_name(self, span: Span, children: list[Any]) -> Any:
+        return self._name(span, children)
+
+    def _signed_number(self, span: Span, children: list[Any]) -> Any:
+        return self._signed(children[0], self._literal(children[1]), span)
+
+    def _signed_name(self, span: Span, children: list[Any]) -> Any:
+        return self._signed(children[0], self._name(span, children[1:]), span)
+
+    def _sign(self, span: Span, children: list[Any]) -> Any:
+        signed = self._signed(children[0], children[1], span)
+        return _Product(signed, span) if isinstance(children[1], _Product) else signed
+
+    def _signed(self, sign: Token, operand: Any, span: Span) -> Any:
+        return _plain(operand) if sign == "+" else ast.Unary("-", _plain(operand), span)
+
+    def _root(self, span: Span, children: list[Any]) -> ast.Call:
+        operand = children[0]
+        if isinstance(operand, _Power):
+            base = operand.value.left.span.text
+            self._report(
+                "E015",
+                f"{span.text} can be read two ways",
+                span,
+                help=f"write √({operand.span.text}) or (√{base})^{operand.value.right.span.text}",
+            )
+        return self._function("sqrt", operand, span)
+
+    def _function(self, name: str, operand: Any, span: Span) -> ast.Call:
+        return ast.Call(name, (_plain(operand),), span=span, name_span=Span(span.source, span.start, span.start + 1))
+
+    def _absolute(self, span: Span, children: list[Any]) -> ast.Call:
+        return self._function("abs", children[1], span)
+
+    def _norm(self, span: Span, children: list[Any]) -> ast.Call:
+        return self._function("norm", children[1], span)
+
+    def _floor(self, span: Span, children: list[Any]) -> ast.Call:
+        return self._function("floor", children[0], span)
+
+    def _ceil(self, span: Span, children: list[Any]) -> ast.Call:
+        return self._function("ceil", children[0], span)
+
+    def _divide(self, span: Span, children: list[Any]) -> ast.Binary:
+        left, right = children
+        if isinstance(right, _Product):
+            a, b = _span_of(left).text, right.span.text
+            first = _first_factor(right.value)
+            rest = Span(span.source, first.end, right.span.end).text.strip()
+            self._report(
+                "E016",
+                f"{span.text} can be read two ways",
+                span,
+                help=f"write {a} / ({b}) or ({a} / {first.text}) {rest}",
+            )
+        return self._binary("/", left, right, span)
+
+    def _dot(self, span: Span, children: list[Any]) -> ast.Binary:
+        return self._binary("*", children[0], children[1], span)
+
+    def _matmul(self, span: Span, children: list[Any]) -> ast.Binary:
+        return self._binary("@", children[0], children[1], span)
+
+    def _additive(self, span: Span, children: list[Any]) -> ast.Binary:
+        left, op, right = children
+        self._check_time(left, op, right, span)
+        return self._binary(str(op), left, right, span)
+
+    def _check_time(self, left: Any, op: Token, right: Any, span: Span) -> None:
+        """``θ_t-1`` without a space may be ``θ_{t-1}`` or ``θ_t - 1``."""
+        name = left.value.right if isinstance(left, _Power) else left
+        timed = isinstance(name, ast.StepTime) and isinstance(left, _Power)
+        timed = timed or (isinstance(name, ast.Name) and name.time is Time.NOW)
+        if not timed or not isinstance(right, ast.Number) or right.value != 1:
+            return
+        text = Span(span.source, _span_of(left).end, right.span.start).text
+        if text != str(op) or not Span(span.source, span.start, _span_of(left).end).text.endswith("t"):
+            return
+        stem = _span_of(left).text[:-1]
+        self._report(
+            "E017",
+            f"{span.text} can be read two ways",
+            span,
+            help=f"write {stem}{{t{op}1}} for the time t{op}1, or {stem}t {op} 1",
+        )
+
+    def _or_(self, span: Span, children: list[Any]) -> ast.Binary:
+        return self._binary("or", children[0], children[1], span)
+
+    def _and_(self, span: Span, children: list[Any]) -> ast.Binary:
+        return self._binary("and", children[0], children[1], span)
+
+    def _not_(self, span: Span, children: list[Any]) -> ast.Unary:
+        return ast.Unary("not", _plain(children[0]), span)
+
+    def _compare(self, span: Span, children: list[Any]) -> ast.Compare:
+        return ast.Compare(tuple(_plain(c) for c in children[::2]), tuple(children[1::2]), span)
+
+    def _relation(self, span: Span, children: list[Any]) -> str:
+        return _RELATIONS.get(str(children[0]), str(children[0]))
+
+    def _equal(self, span: Span, children: list[Any]) -> str:
+        return "="
+
+    def _is_(self, span: Span, children: list[Any]) -> str:
+        return "is"
+
+    def _is_not(self, span: Span, children: list[Any]) -> str:
+        return "is not"
+
+    def _running(self, span: Span, children: list[Any]) -> ast.Running:
+        symbol, body = children
+        index = _RUNNING_INDEX.search(symbol)
+        assert index is not None
+        op = "*" if symbol[0] in "∏Πp" else "+"
+        return ast.Running(op, _replace_index(_plain(body), index[1]), span)
+
+    def _gradient(self, span: Span, children: list[Any]) -> ast.Gradient:
+        _, function, point = children
+        name, power = self._read_name(function)
+        right = name.symbol == Symbol("f") and name.time is Time.NOW and not power
+        if not right or point != ast.Name(Symbol("θ"), Time.PREVIOUS, span):
+            self._report("E018", "the gradient is that of f_t at θ_{t-1}", span, help="write ∇f_t(θ_{t-1})")
+        return ast.Gradient(span)
+
+    def _arguments(self, span: Span, children: list[Any]) -> list[Any]:
+        return children
+
+    def _call(self, span: Span, children: list[Any]) -> ast.Call:
+        function, arguments, parameters, trailing = children
+        overs = [a for a in [*(arguments or ()), *(parameters or ()), trailing] if isinstance(a, _Over)]
+        if len(overs) > 1:
+            self._report("E019", f"{function} is given two ranges to reduce over", overs[1].span)
+        return ast.Call(
+            str(function),
+            tuple(_plain(a) for a in arguments or () if not isinstance(a, _Over)),
+            tuple(_plain(a) for a in parameters or () if not isinstance(a, _Over)),
+            overs[0].what if overs else "",
+            span,
+            self._at(function),
+        )
+
+    def _over_rows(self, span: Span, children: list[Any]) -> _Over:
+        return _Over("rows", span)
+
+    def _over_cols(self, span: Span, children: list[Any]) -> _Over:
+        return _Over("cols", span)
+
+    def _over_all(self, span: Span, children: list[Any]) -> _Over:
+        return _Over("all", span)
+
+    def _over_parameters(self, span: Span, children: list[Any]) -> _Over:
+        return _Over("all parameters", span)
+
+    def _case(self, span: Span, children: list[Any]) -> ast.Case:
+        return ast.Case(_plain(children[0]), _plain(children[1]), span)
+
+    def _otherwise(self, span: Span, children: list[Any]) -> ast.Case:
+        return ast.Case(_plain(children[0]), None, span)
+
+    def _cases(self, span: Span, children: list[Any]) -> ast.Cases:
+        for case in children[:-1]:
+            if case.condition is None:
+                self._report("E020", "otherwise must be the last case", case.span)
+        return ast.Cases(tuple(children), span)
+
+    # ---------------------------------------------------------------------------------------------------- statements
+
+    def _block(self, span: Span, children: list[Any]) -> tuple[ast.Stmt, ...]:
+        return tuple(children)
+
+    def _targets(self, span: Span, children: list[Any]) -> tuple[ast.Name, ...]:
+        return tuple(self._target(t) for t in children)
+
+    def _assign(self, span: Span, children: list[Any]) -> ast.Assign:
+        targets, value, where = children
+        return ast.Assign(targets, _plain(value), None if where is None else _plain(where), span)
+
+    def _branch(self, span: Span, children: list[Any]) -> ast.Branch:
+        return ast.Branch(_plain(children[0]), children[1], span)
+
+    def _if_(self, span: Span, children: list[Any]) -> ast.If:
+        *branches, orelse = children
+        return ast.If(tuple(branches), orelse or (), span)
+
+    def _enumeration(self, span: Span, children: list[Any]) -> _Part:
+        return _Part("enumeration", children, span)
+
+    def _for_elements(self, span: Span, children: list[Any]) -> ast.ForElements:
+        index, items, body = children
+        self._target(index)
+        written = "".join(items.span.text.split()).replace(r"\ldots", "…").replace("...", "…")
+        if not re.fullmatch(r"0,(1,)?…,d-1|1,(2,)?…,d", written):
+            self._report(
+                "E021",
+                "a loop over the elements counts from 0 to d-1",
+                items.span,
+                help=f"write for {index} = 0, 1, …, d-1 do",
+            )
+        return ast.ForElements(body, span)
+
+    def _for_support(self, span: Span, children: list[Any]) -> ast.ForSupport:
+        index, support, body = children
+        self._target(index)
+        match _plain(support):
+            case ast.Call("support", (ast.Name() as name,)):
+                return ast.ForSupport(name, body, span)
+        support_span = _span_of(support)
+        self._report("E021", "a loop of this kind runs over support(x)", support_span, help="write support(g_t)")
+        return ast.ForSupport(ast.Name(Symbol("g"), Time.NOW, support_span), body, span)
+
+    def _repeat(self, span: Span, children: list[Any]) -> ast.Repeat:
+        return ast.Repeat(_plain(children[0]), children[1], span)
+
+    def _returns(self, span: Span, children: list[Any]) -> ast.Return:
+        return ast.Return(_plain(children[0]), span)
+
+    # -------------------------------------------------------------------------------------------------- declarations
+
+    def _names(self, span: Span, children: list[Any]) -> tuple[ast.Name, ...]:
+        return tuple(self._target(t) for t in children)
+
+    def _python_name(self, span: Span, children: list[Any]) -> _Part:
+        return _Part("python_name", self._word(children[0]), self._at(children[0]))
+
+    def _choices(self, span: Span, children: list[Any]) -> tuple[str, ...]:
+        return tuple(self._text(t) for t in children)
+
+    def _values(self, span: Span, children: list[Any]) -> tuple[ast.Expr, ...]:
+        return tuple(_plain(c) for c in children)
+
+    def _default(self, span: Span, children: list[Any]) -> _Part:
+        return _Part("default", children[0], span)
+
+    def _fixed(self, span: Span, children: list[Any]) -> _Part:
+        return _Part("fixed", children[0], span)
+
+    def _constraint(self, span: Span, children: list[Any]) -> ast.Constraint:
+        condition, message = children
+        return ast.Constraint(_plain(condition), None if message is None else self._text(message), span)
+
+    def _constraints(self, span: Span, children: list[Any]) -> tuple[ast.Constraint, ...]:
+        return tuple(children)
+
+    def _input(self, span: Span, children: list[Any]) -> list[ast.Input]:
+        """One input, or one per name where several names share a line but no tuple argument."""
+        names, python_name, choices, default, *clauses = children
+        docs = [clause[2:].strip() for clause in clauses if isinstance(clause, Token)]
+        constraints = tuple(c for clause in clauses if not isinstance(clause, Token) for c in clause)
+        defaults = None if default is None else default.value
+        if defaults is not None and len(defaults) != len(names):
+            self._report(
+                "E022",
+                f"{_count(len(names), 'name')} but {_count(len(defaults), 'default')}",
+                default.span,
+                help="give one default per name",
+            )
+            defaults = (defaults * len(names))[: len(names)]
+        shared = ast.Input(
+            names,
+            None if python_name is None else python_name.value,
+            defaults,
+            constraints,
+            choices or (),
+            default is not None and default.kind == "fixed",
+            False,
+            " ".join(docs),
+            span,
+            None if python_name is None else python_name.span,
+        )
+        if len(names) == 1 or python_name is not None:
+            return [shared]
+        *others, last = (
+            replace(shared, names=(name,), defaults=None if defaults is None else (defaults[i],), span=name.span)
+            for i, name in enumerate(names)
+        )
+        return [*(replace(other, constraints=()) for other in others), last]
+
+    def _star(self, span: Span, children: list[Any]) -> _Part:
+        return _Part("star", None, span)
+
+    def _inputs(self, span: Span, children: list[Any]) -> _Part:
+        inputs: list[ast.Input] = []
+        keyword_only = False
+        for child in children:
+            if isinstance(child, list):
+                inputs.extend(replace(i, keyword_only=keyword_only) for i in child)
+            elif keyword_only:
+                self._report("E023", "a second * among the inputs", child.span)
+            else:
+                keyword_only = True
+        return _Part("input", tuple(inputs), span)
+
+    def _key(self, span: Span, children: list[Any]) -> _Part:
+        return _Part("key", self._word(children[1]), self._at(children[1]))
+
+    def _shape(self, span: Span, children: list[Any]) -> _Part:
+        return _Part("shape", _plain(children[0]), span)
+
+    def _eager(self, span: Span, children: list[Any]) -> _Part:
+        return _Part("eager", True, span)
+
+    def _state_if(self, span: Span, children: list[Any]) -> _Part:
+        return _Part("condition", _plain(children[0]), span)
+
+    def _state_otherwise(self, span: Span, children: list[Any]) -> _Part:
+        return _Part("condition", None, span)
+
+    def _state(self, span: Span, children: list[Any]) -> tuple[ast.State, bool]:
+        """The state, and whether its condition is ``otherwise``."""
+        target, value, key, shape, *tail = children
+        tails: dict[str, _Part] = {}
+        for part in tail:
+            if part.kind in tails:
+                self._report("E023", f"{part.span.text} comes twice", part.span)
+            tails[part.kind] = part
+        condition = tails.get("condition")
+        state = ast.State(
+            self._target(target),
+            None if value is None else _plain(value),
+            None if key is None else key.value,
+            None if condition is None else condition.value,
+            "eager" in tails,
+            span,
+            None if key is None else key.span,
+            None if shape is None else shape.value,
+        )
+        return state, condition is not None and condition.value is None
+
+    def _initialize(self, span: Span, children: list[Any]) -> _Part:
+        states: list[ast.State] = []
+        condition: ast.Expr | None = None
+        for state, otherwise in children:
+            if otherwise and condition is None:
+                self._report("E024", "otherwise follows no state with a condition", state.span)
+            elif otherwise:
+                assert condition is not None
+                state = replace(state, condition=ast.Unary("not", condition, condition.span))
+            elif state.condition is not None:
+                condition = state.condition
+            states.append(state)
+        return _Part("initialize", tuple(states), span)
+
+    def _step(self, span: Span, children: list[Any]) -> _Part:
+        index, *counts, body = children
+        numbers = [str(c) for c in counts if c.type == "NUMBER"]
+        if index != "t" or numbers not in (["1"], ["1", "2"]):
+            self._report(
+                "E021",
+                "the step's loop counts t from 1",
+                self._at(index).to(self._at(counts[-1])),
+                help="for t = 1 to … do",
+            )
+        return _Part("step", body, span)
+
+    def _docstring(self, span: Span, children: list[Any]) -> _Part:
+        return _Part("docstring", clean_doc(str(children[0])[3:-3]), span)
+
+    def _extends(self, span: Span, children: list[Any]) -> _Part:
+        return _Part("extends", self._word(children[0]), self._at(children[0]))
+
+    def _over_flat(self, span: Span, children: list[Any]) -> bool:
+        name = self._target(children[0])
+        if name.symbol != Symbol("θ") or name.time is not Time.NONE:
+            self._report("E018", "only the parameters can be taken as one vector", span, help="write over flat θ")
+        return True
+
+    def _optimizer(self, span: Span, children: list[Any]) -> ast.Optimizer:
+        name, base, flat, *members = children
+        parts: dict[str, Any] = {}
+        for member in members:
+            part = _Part("return", member.value, member.span) if isinstance(member, ast.Return) else member
+            if part.kind in parts:
+                title = {"docstring": "doc string", "step": "for t = 1 to … do"}.get(part.kind, part.kind)
+                self._report(
+                    "E023",
+                    f"a second {title} in optimizer {name}",
+                    _first_line(part.span),
+                )
+            else:
+                parts[part.kind] = part.value
+        return ast.Optimizer(
+            self._word(name),
+            None if base is None else base.value,
+            parts.get("docstring", ""),
+            parts.get("input", ()),
+            parts.get("initialize", ()),
+            parts.get("step", ()),
+            parts.get("return"),
+            bool(flat),
+            span,
+            self._at(name),
+            None if base is None else base.span,
+        )
+
+    def _parameters(self, span: Span, children: list[Any]) -> tuple[ast.Name, ...]:
+        return tuple(self._target(c) for c in children if c is not None)
+
+    def _function_definition(self, span: Span, children: list[Any]) -> ast.Function:
+        name, arguments, parameters, doc, *body = children
+        return ast.Function(self._word(name), arguments, parameters or (), doc.value if doc else "", tuple(body), span)
+
+    def _import_(self, span: Span, children: list[Any]) -> list[ast.Import]:
+        *names, file = children
+        path = self._text(file) if file.type == "STRING" else str(file)
+        return [ast.Import(self._word(n), path, span) for n in names]
+
+    def _start(self, span: Span, children: list[Any]) -> ast.Module:
+        imports = [i for c in children if isinstance(c, list) for i in c]
+        functions = [c for c in children if isinstance(c, ast.Function)]
+        optimizers = [c for c in children if isinstance(c, ast.Optimizer)]
+        whole = Span(self.spelled.source, 0, len(self.spelled.source.text))
+        return ast.Module(tuple(imports), tuple(functions), tuple(optimizers), whole)
+
+
+def _ascii(stem: str) -> str:
+    """A stem such as ``β1`` with its Greek letter named, so that ``decompose`` reads it."""
+    return stem if stem.isascii() else _GREEK_NAME[stem[0]] + stem[1:]
+
+
+_GREEK_NAME = {letter: name for name, letter in GREEK.items()}
+
+
+def _span_of(node: Any) -> Span:
+    return node.span
+
+
+def _first_factor(product: ast.Expr) -> Span:
+    """Where the first factor of a product of neighbours stands."""
+    while isinstance(product, (ast.Binary, ast.Unary)) and getattr(product, "op", "") in ("*", "-"):
+        product = product.left if isinstance(product, ast.Binary) else product.operand
+    return product.span
+
+
+def _first_line(span: Span) -> Span:
+    return Span(span.source, span.start, span.start + len(span.text.split("\n")[0].rstrip()))
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _replace_index(node: Any, index: str) -> Any:
+    """``μ_i`` as ``μ_t`` where ``index`` is ``i``."""
+    match node:
+        case ast.Name(symbol, Time.NONE) if symbol.subscript == index:
+            return replace(node, symbol=replace(symbol, subscript=""), time=Time.NOW)
+        case ast.Binary():
+            return replace(node, left=_replace_index(node.left, index), right=_replace_index(node.right, index))
+        case ast.Unary():
+            return replace(node, operand=_replace_index(node.operand, index))
+        case ast.Call():
+            return replace(node, arguments=tuple(_replace_index(a, index) for a in node.arguments))
+    return node

@@ -1,0 +1,268 @@
+"""Layout: from raw tokens to the tokens of the grammar.
+
+Line breaks become ``_NL``, ``_INDENT`` and ``_DEDENT``, or nothing where a line goes on: inside brackets, before a
+further ``{`` of a brace, and before a deeper line that opens with an operator, ``where`` or ``--``. Bars are told
+apart as opening or closing, names of functions become ``CALLEE``, and the ``(`` of a state's key ``KEY_OPEN``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lark import Token
+
+from optdsl.source import Diagnostic, Fix, Label
+from optdsl.syntax.spelling import Spelled
+from optdsl.syntax.vocabulary import FUNCTIONS
+
+MAX_DEPTH = 40
+"""How deep brackets and blocks may be nested."""
+
+ALWAYS_ACCEPTED = ("_NL", "BAR", "DBAR", "LPAR")
+"""Raw tokens that the lexer passes on in every state; layout decides what they mean."""
+
+_DEFINED = re.compile(r"^[ \t]*(?:function[ \t]+(\w+)|import[ \t]+([\w, \t]+?)[ \t]+from\b)", re.MULTILINE)
+_CONTINUES = re.compile(r"(?:[+/·⊙*@^≤≥<>=≠)\]},;⌋⌉‖-]|(?:and|or|where)\b)")
+_KEY = re.compile(r"\(\s*[A-Za-z_]\w*\s*\)\s*(?:$|\n|:|--|if\b|otherwise\b|at\b)", re.MULTILINE)
+_CLOSERS = {"RPAR": "LPAR", "RBRACE": "LBRACE", "RFLOOR": "LFLOOR", "RCEIL": "LCEIL"}
+_WORDS = frozenset({"NAME", "NUMBER", "CALLEE", "IDENT"})
+
+
+class LayoutError(Exception):
+    """The logical line cannot be read on: ``diagnostic`` says why."""
+
+    def __init__(self, diagnostic: Diagnostic):
+        super().__init__(diagnostic.message)
+        self.diagnostic = diagnostic
+
+
+def defined_functions(text: str) -> frozenset[str]:
+    """Names that ``text`` defines with ``function`` or imports."""
+    names: set[str] = set()
+    for match in _DEFINED.finditer(text):
+        names.update(re.findall(r"\w+", match[1] or match[2]))
+    return frozenset(names)
+
+
+class Layout:
+    """The layout state of one parse. ``diagnostics`` grows with mistakes that do not stop it."""
+
+    def __init__(self, spelled: Spelled):
+        self.spelled = spelled
+        self.text = spelled.text
+        self.functions = FUNCTIONS | defined_functions(spelled.text)
+        self.diagnostics: list[Diagnostic] = []
+        self.indents = [0]
+        self.indent = 0  # of the current logical line
+        self.brackets: list[Token] = []
+        self.cases = False  # the current line has a brace of cases
+        self.line: list[Token] = []  # tokens of the current logical line
+        self.initialize: int | None = None  # indentation of the `initialize:` whose block we are in
+        self.indentation = ""  # the character that this file indents with
+
+    def feed(self, raw: Token) -> Iterator[Token]:
+        """The grammar's tokens for one raw token.
+
+        Raises:
+            LayoutError: a bracket is closed that was not opened, or the line ends inside one.
+        """
+        if raw.type == "_NL":
+            yield from self._line_break(raw)
+            return
+        token = self._classify(raw)
+        self._check_apart(token)
+        for part in self._bracket(token):
+            self.line.append(part)
+            yield part
+
+    def finish(self, last: Token) -> Iterator[Token]:
+        """The tokens that close every open block at the end of the file."""
+        while len(self.indents) > 1:
+            self.indents.pop()
+            yield Token.new_borrow_pos("_DEDENT", "", last)
+
+    def abandon_line(self) -> None:
+        """Forget the current logical line, of which the rest will be skipped."""
+        self.brackets.clear()
+        self.cases = False
+
+    # ------------------------------------------------------------------------------------------------ within a line
+
+    def _classify(self, raw: Token) -> Token:
+        kind = raw.type
+        if kind == "NAME" and raw.value in self.functions:
+            kind = "CALLEE"
+        elif kind == "LPAR" and self.initialize is not None and self.line and _KEY.match(self.text, raw.start_pos):
+            kind = "KEY_OPEN"
+        elif kind == "INITIALIZE" and not self.line:
+            self.initialize = self.indent
+        return raw if kind == raw.type else Token.new_borrow_pos(kind, raw.value, raw)
+
+    def _check_apart(self, token: Token) -> None:
+        """Two names or numbers that touch were perhaps meant as one, perhaps as two."""
+        last = self.line[-1] if self.line else None
+        if last is None or last.end_pos != token.start_pos:
+            return
+        if last.type in _WORDS and (token.type in _WORDS or token.value.isalpha()):
+            span = self.spelled.span(last.start_pos, token.end_pos)
+            first = self.spelled.span(last.start_pos, last.end_pos)
+            second = self.spelled.span(token.start_pos, token.end_pos)
+            apart = f"{first.text} {second.text}"
+            self.diagnostics.append(
+                Diagnostic(
+                    "E011",
+                    f"{span.text} runs two terms together",
+                    span,
+                    help=f"put a space between the factors of a product: {apart}",
+                    fix=Fix(span, apart),
+                )
+            )
+
+    def _bracket(self, token: Token) -> Iterator[Token]:
+        kind = token.type
+        if kind in ("BAR", "DBAR"):
+            yield from self._bar(token)
+        elif kind in ("LPAR", "KEY_OPEN", "POWER_BRACE", "LFLOOR", "LCEIL"):
+            self._open(token)
+            yield token
+        elif kind == "LBRACE":
+            if self.line and self.line[-1].type == "_IN":
+                self._open(token)
+            else:
+                self.cases = True
+            yield token
+        elif kind in _CLOSERS:
+            self._close(token)
+            yield token
+        else:
+            yield token
+
+    def _open(self, token: Token) -> None:
+        self.brackets.append(token)
+        if len(self.brackets) > MAX_DEPTH:
+            span = self.spelled.span(token.start_pos, token.end_pos)
+            raise LayoutError(
+                Diagnostic("E008", f"brackets are nested more than {MAX_DEPTH} deep", span, help="name the parts")
+            )
+
+    def _close(self, token: Token) -> None:
+        opener = self.brackets[-1] if self.brackets else None
+        span = self.spelled.span(token.start_pos, token.end_pos)
+        if opener is None:
+            raise LayoutError(Diagnostic("E007", f"this {span.text} closes nothing", span))
+        wanted = _CLOSERS[token.type]
+        same = {"KEY_OPEN": "LPAR", "POWER_BRACE": "LBRACE"}.get(opener.type, opener.type)
+        if same != wanted:
+            begin = self.spelled.span(opener.start_pos, opener.end_pos)
+            raise LayoutError(
+                Diagnostic(
+                    "E007",
+                    f"{span.text} does not close {begin.text}",
+                    span,
+                    labels=(Label(begin, "opened here"),),
+                )
+            )
+        self.brackets.pop()
+
+    def _bar(self, token: Token) -> Iterator[Token]:
+        """A bar closes the bar that was opened last in the same brackets, else opens one."""
+        top = self.brackets[-1].type if self.brackets else ""
+        if token.value == "||" and top == "LBAR":
+            middle = token.start_pos + 1
+            first = Token("BAR", "|", token.start_pos, end_pos=middle)
+            second = Token("BAR", "|", middle, end_pos=token.end_pos)
+            yield from self._bar(first)
+            yield from self._bar(second)
+            return
+        left, right = ("LBAR", "RBAR") if token.type == "BAR" else ("LDBAR", "RDBAR")
+        if top == left:
+            self.brackets.pop()
+            yield Token.new_borrow_pos(right, token.value, token)
+        else:
+            opened = Token.new_borrow_pos(left, token.value, token)
+            self._open(opened)
+            yield opened
+
+    # -------------------------------------------------------------------------------------------------- line breaks
+
+    def _line_break(self, raw: Token) -> Iterator[Token]:
+        blanks = raw.value.rpartition("\n")[2]
+        indent = len(blanks.expandtabs(8))
+        rest = raw.end_pos
+        ends = rest >= len(self.text)
+        if ends:
+            indent = 0
+        if self.line:
+            if not ends and indent > self.indent and self._goes_on(rest):
+                return
+            if self.brackets:
+                raise self._unclosed()
+            yield raw
+        self._begin_line()
+        if not ends:
+            self._check_blanks(raw, blanks)
+            yield from self._indentation(raw, indent)
+
+    def _goes_on(self, rest: int) -> bool:
+        if self.brackets:
+            return True
+        if self.line[-1].type in ("COLON", "DO"):
+            return False
+        if self.text[rest] == "{" and self.cases:
+            return True
+        return _CONTINUES.match(self.text, rest) is not None
+
+    def _begin_line(self) -> None:
+        self.line = []
+        self.brackets = []
+        self.cases = False
+
+    def _unclosed(self) -> LayoutError:
+        opener = self.brackets[-1]
+        span = self.spelled.span(opener.start_pos, opener.end_pos)
+        return LayoutError(Diagnostic("E007", f"this {span.text} is never closed", span))
+
+    def _check_blanks(self, raw: Token, blanks: str) -> None:
+        kinds = set(blanks)
+        if not self.indentation and len(kinds) == 1:
+            self.indentation = kinds.copy().pop()
+        if kinds - {self.indentation or " "}:
+            span = self.spelled.span(raw.end_pos - len(blanks), raw.end_pos)
+            self.diagnostics.append(
+                Diagnostic(
+                    "E009",
+                    "this line mixes tabs and spaces in its indentation",
+                    span,
+                    note="the lines above are indented with " + ("tabs" if self.indentation == "\t" else "spaces"),
+                    help="indent with four spaces",
+                )
+            )
+
+    def _indentation(self, raw: Token, indent: int) -> Iterator[Token]:
+        if self.initialize is not None and indent <= self.initialize:
+            self.initialize = None
+        self.indent = indent
+        here = Token("_INDENT", "", raw.end_pos, end_pos=raw.end_pos)
+        if indent > self.indents[-1]:
+            self.indents.append(indent)
+            if len(self.indents) > MAX_DEPTH:
+                span = self.spelled.span(raw.end_pos, raw.end_pos)
+                raise LayoutError(Diagnostic("E008", f"blocks are nested more than {MAX_DEPTH} deep", span))
+            yield here
+            return
+        while indent < self.indents[-1]:
+            self.indents.pop()
+            yield Token.new_borrow_pos("_DEDENT", "", here)
+        if indent != self.indents[-1]:
+            span = self.spelled.span(raw.end_pos - indent if raw.end_pos >= indent else raw.end_pos, raw.end_pos)
+            self.diagnostics.append(
+                Diagnostic(
+                    "E010",
+                    "this line is indented like no block above it",
+                    span,
+                    help=f"the block that goes on here is indented by {self.indents[-1]} spaces",
+                )
+            )
+            self.indents.append(indent)
+            self.indents[-1] = indent

@@ -1,0 +1,95 @@
+"""The words and characters of the language, and how each may also be written: tables only."""
+
+from __future__ import annotations
+
+GREEK = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ",
+    "iota": "ι", "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ",
+    "tau": "τ", "upsilon": "υ", "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω",
+    "Gamma": "Γ", "Delta": "Δ", "Theta": "Θ", "Lambda": "Λ", "Xi": "Ξ", "Pi": "Π", "Sigma": "Σ", "Upsilon": "Υ",
+    "Phi": "Φ", "Psi": "Ψ", "Omega": "Ω",
+}  # fmt: skip
+"""ASCII name of every Greek letter that does not look like a Latin one."""
+
+GREEK_NAMES = {letter: name for name, letter in GREEK.items()}
+
+ACCENTS = {"hat": "\u0302", "tilde": "\u0303", "bar": "\u0304", "dot": "\u0307"}
+"""Accent words and the combining characters that draw them."""
+
+ACCENT_NAMES = {mark: word for word, mark in ACCENTS.items()}
+
+KEYWORDS = frozenset(
+    "all and at break cols construction do else extends false flat for from function if import in initialize input "
+    "is none not optimizer or otherwise over parameters repeat return rows times to true where".split()
+)
+
+RESERVED = KEYWORDS - {"all", "at", "cols", "construction", "flat", "from", "parameters", "rows", "times", "to"}
+"""Keywords that can never name a symbol (the others are words only where the grammar asks for them)."""
+
+FUNCTIONS = frozenset(
+    "abs bfloat16 ceil clamp cols dim evaluate exp floor log machine_epsilon max mean min norm numel RMS rows sign "
+    "sqrt sum support transpose".split()
+)
+"""The closed list of built-in functions: these words call, every other name multiplies."""
+
+SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", "0123456789+-aehijklmnoprstuvx", strict=True))
+
+SUPERSCRIPTS = dict(
+    zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᵀ", "0123456789+-()abcdefghijklmnoprstuvwxyzT", strict=True)
+)
+
+CONFUSABLES = {
+    "ϵ": "ε", "ϑ": "θ", "ϕ": "φ", "ϱ": "ρ", "ϖ": "π", "ϰ": "κ", "ϐ": "β", "ς": "σ", "µ": "μ", "∆": "Δ",
+    "−": "-", "‐": "-", "‑": "-", "–": "-",
+    "⋅": "·", "∙": "·", "•": "·", "×": "·", "∗": "*", "∘": "⊙",
+    "∕": "/", "⁄": "/", "÷": "/",
+    "⩽": "≤", "≦": "≤", "⩾": "≥", "≧": "≥",
+    "∥": "‖", "∣": "|", "⟵": "←", "⋯": "…", "≔": ":=", "∶": ":", "⊤": "T",
+    "∊": "∈",
+    "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2003": " ", "\u2002": " ", "\u200a": " ", "\u205f": " ",
+}  # fmt: skip
+"""Look-alikes that are read as the character on the right, silently: no reader could mean another."""
+
+IMPOSTORS = dict(
+    zip(
+        "АВЕЅІЈКМНОРСТХУасеіјорѕхуԁһ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΧο" + "“”„‟（）｛｝，：；＝＜＞＋＊／｜＿",
+        "ABESIJKMHOPCTXYaceijopsxydh" + "ABEZHIKMNOPTXo" + '""""(){},:;=<>+*/|_',
+        strict=True,
+    )
+)
+"""Characters that look like an ASCII one and are not: an error, with the ASCII character as the fix."""
+
+LATEX_SYMBOLS = {
+    **{"\\" + name: letter for name, letter in GREEK.items()},
+    r"\varepsilon": "ε", r"\vartheta": "θ", r"\varphi": "φ", r"\varrho": "ρ", r"\varsigma": "σ", r"\varpi": "π",
+    r"\varkappa": "κ",
+    r"\leftarrow": "←", r"\gets": "←", r"\longleftarrow": "←", r"\coloneqq": ":=",
+    r"\leq": "≤", r"\le": "≤", r"\leqslant": "≤", r"\geq": "≥", r"\ge": "≥", r"\geqslant": "≥",
+    r"\neq": "≠", r"\ne": "≠", r"\lt": "<", r"\gt": ">", r"\in": "∈",
+    r"\cdot": "·", r"\times": "·", r"\odot": "⊙", r"\circ": "⊙", r"\ast": "*", r"\div": "/",
+    r"\ldots": "…", r"\dots": "…", r"\cdots": "…", r"\infty": "∞", r"\top": "T", r"\intercal": "T",
+    r"\nabla": "∇", r"\prod": "∏", r"\sum": "∑",
+    r"\|": "‖", r"\Vert": "‖", r"\lVert": "‖", r"\rVert": "‖", r"\vert": "|", r"\lvert": "|", r"\rvert": "|",
+    r"\lfloor": "⌊", r"\rfloor": "⌋", r"\lceil": "⌈", r"\rceil": "⌉",
+    r"\{": "{", r"\}": "}", r"\lbrace": "{", r"\rbrace": "}", r"\_": "_",
+    r"\land": " and ", r"\wedge": " and ", r"\lor": " or ", r"\vee": " or ", r"\lnot": " not ", r"\neg": " not ",
+    r"\min": " min", r"\max": " max", r"\exp": " exp", r"\log": " log", r"\ln": " log", r"\dim": " dim",
+    r"\sign": " sign", r"\sgn": " sign",
+}  # fmt: skip
+"""LaTeX commands without arguments, and what they stand for."""
+
+LATEX_SPACE = frozenset(
+    r"\left \right \big \Big \bigg \Bigg \bigl \bigr \Bigl \Bigr \biggl \biggr \Biggl \Biggr \, \; \: \! \quad \qquad "
+    r"\displaystyle \textstyle \limits \nolimits".split()
+) | {"\\ "}
+"""LaTeX commands that only place or size what follows; they read as a space."""
+
+LATEX_TEXT = frozenset(
+    r"\mathrm \text \textrm \mathit \textit \mathbf \textbf \mathsf \mathtt \texttt \operatorname \mbox".split()
+)
+"""LaTeX commands whose argument is a word set upright."""
+
+LATEX_ACCENTS = {
+    r"\hat": "hat", r"\widehat": "hat", r"\tilde": "tilde", r"\widetilde": "tilde", r"\bar": "bar",
+    r"\overline": "bar", r"\dot": "dot",
+}  # fmt: skip
