@@ -163,7 +163,7 @@ class Cases:
 
 @dataclass(frozen=True)
 class Running:
-    """``∏_{i=1}^{t} μ_i`` (op ``*``) or ``∑_{i=1}^{t} x_i`` (op ``+``): ``name`` is the summand's symbol at time now."""
+    """``∏_{i=1}^{t} μ_i`` (op ``*``) or ``∑_{i=1}^{t} x_i`` (op ``+``): ``body`` is the summand at time now, ``μ_t``."""
 
     op: str
     body: Expr

@@ -14,7 +14,7 @@ from lark import Token, Tree
 from lark.tree import Meta
 from lark.visitors import Transformer_NonRecursive
 
-from optdsl.source import Diagnostic, Fix, Span
+from optdsl.source import Diagnostic, Span
 from optdsl.syntax import ast
 from optdsl.syntax.ast import Symbol, Time
 from optdsl.syntax.names import SIGNS, decompose
@@ -22,7 +22,7 @@ from optdsl.syntax.spelling import Spelled
 from optdsl.syntax.vocabulary import ACCENT_NAMES, ACCENTS, GREEK, RESERVED
 
 _SCRIPT = re.compile(r"([_^])(?:\{([^{}]*)\}|\(([^()]*)\)|([A-Za-z0-9]+|[+-]|.))")
-_STEM = re.compile(r"[A-Za-z0-9_]+|.[0-9]*", re.DOTALL)
+_STEM = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_{1,2}[A-Za-z0-9]+)*|.[0-9]*", re.DOTALL)
 _TIME_SCRIPTS = {"t": Time.NOW, "0": Time.INITIAL, "t-1": Time.PREVIOUS, "t+1": Time.NEXT}
 _RELATIONS = {"!=": "≠", "<=": "≤", ">=": "≥"}
 _RUNNING_INDEX = re.compile(r"_\{\s*([a-z])")
