@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from optdsl.check import modules
+from optdsl.check import concepts, flow, identifiers, inputs, modules, names, sections, states, time
 from optdsl.check.collect import collect
 from optdsl.check.model import Analysis, CheckedOptimizer, Report
+from optdsl.check.types import check as check_types
 from optdsl.check.types import infer_rates
+from optdsl.source import Severity
 from optdsl.syntax import ast
 
-__all__ = ["Analysis", "CheckedOptimizer", "analyse"]
+__all__ = ["RULES", "Analysis", "CheckedOptimizer", "analyse"]
+
+RULES = (
+    identifiers.check,
+    sections.check,
+    inputs.check,
+    states.check,
+    names.check,
+    time.check,
+    flow.check,
+    check_types,
+    concepts.check,
+)
+"""Every rule: from a checked optimizer to its mistakes."""
 
 
 def analyse(module: ast.Module, load: modules.Load) -> Analysis:
@@ -28,9 +43,15 @@ def analyse(module: ast.Module, load: modules.Load) -> Analysis:
 
 
 def _check(optimizer: ast.Optimizer, scope: modules.Scope, report: Report) -> CheckedOptimizer | None:
+    """``optimizer`` with all that it inherits; None if there is a mistake in it."""
     flat = modules.flatten(optimizer, scope, report)
     if flat is None:
         return None
-    table = collect(flat.optimizer)
-    table = infer_rates(flat.optimizer.body, table, flat.functions)
-    return CheckedOptimizer(flat.optimizer, flat.functions, table)
+    table = infer_rates(flat.optimizer.body, collect(flat.optimizer), flat.functions)
+    subject = CheckedOptimizer(flat.optimizer, flat.functions, table)
+    found = [diagnostic for rule in RULES for diagnostic in rule(subject)]
+    found.sort(key=lambda d: (d.span.source is not optimizer.span.source, d.span.start))
+    for diagnostic in found:
+        if diagnostic.severity is Severity.ERROR or diagnostic.span.source == optimizer.span.source:
+            report.add(diagnostic)
+    return None if any(d.severity is Severity.ERROR for d in found) else subject

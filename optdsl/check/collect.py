@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from optdsl.check.model import PARAMETER, STEP_COUNT, Buffer, Hyperparameter, Local, SymbolTable, local_key
 from optdsl.check.walk import assignments
 from optdsl.ir.nodes import TORCH_FLAGS, DType
@@ -24,6 +26,16 @@ def scalar_names(declaration: ast.Input) -> tuple[str, ...]:
     if len(declaration.names) == 1:
         return (argument_name(declaration),)
     return tuple(python_name(name.symbol) for name in declaration.names)
+
+
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+"""``{lr}`` in the message of a constraint: the value to show."""
+
+
+def placeholders(declaration: ast.Input) -> tuple[str, ...]:
+    """What a message may write in braces: the argument (``betas``), then for each value ``betas[0]`` and ``beta1``."""
+    name, scalars = argument_name(declaration), scalar_names(declaration)
+    return name, *(shown for i, scalar in enumerate(scalars) for shown in (f"{name}[{i}]", scalar))
 
 
 def state_key(declaration: ast.State) -> str:

@@ -1,7 +1,7 @@
 """What is known where: which conditions follow from the branches that a statement stands in.
 
-A *fact* is a condition known to hold, in a normal form: comparisons have two sides and no ``not`` before them, and every
-way to say "not the first step" (``t > 1``, ``t ≥ 2``, ``t ≠ 1``) is the fact ``Step.LATER``.
+A *fact* is a condition known to hold, in a normal form: comparisons have two sides and no ``not`` before them, and
+every way to say "not the first step" (``t > 1``, ``t ≥ 2``, ``t ≠ 1``) is the fact ``Step.LATER``.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def exists(buffer: Buffer, facts: frozenset[Fact]) -> bool:
 def guarded(stmt: ast.Stmt, table: SymbolTable, facts: frozenset[Fact]) -> tuple[Buffer, ...]:
     """The states without initial value whose presence a step test (``t > 1``) in ``stmt`` decides.
 
-    These are the ones that ``stmt`` reads or assigns and that exist wherever ``stmt`` stands. A step test in a statement
-    that touches none is a plain comparison of the step count.
+    These are the ones that ``stmt`` reads or assigns and that exist wherever ``stmt`` stands. A step test in a
+    statement that touches none is a plain comparison of the step count.
     """
     touched = {
         name.symbol: None

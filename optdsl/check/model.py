@@ -78,7 +78,10 @@ class SymbolTable:
     parameter: Parameter = field(default_factory=Parameter)
 
     def lookup(self, name: ast.Name) -> Entry | None:
-        """The entry that ``name`` stands for, or None where nothing of that symbol is declared or assigned."""
+        """The entry that ``name`` stands for, or None where nothing of that symbol is declared or assigned.
+
+        Of a local the time is a part of the name, but one that is only assigned at another time is found too.
+        """
         if name.symbol == PARAMETER:
             return self.parameter
         return (
@@ -86,6 +89,7 @@ class SymbolTable:
             or self.buffers.get(name.symbol)
             or self.locals.get(local_key(name))
             or self.locals.get((name.symbol, False))
+            or self.locals.get((name.symbol, True))
         )
 
     @property

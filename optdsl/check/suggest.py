@@ -1,28 +1,26 @@
-"""\"Did you mean …?\""""
+"""\"Did you mean …?\" for names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+
+from optdsl.syntax.suggest import nearest
 
 
-def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """A help text that offers the candidate most like ``word``; empty where none is close."""
-    matches = get_close_matches(word, list(candidates), n=1, cutoff=0.6)
-    return f"did you mean `{matches[0]}`?" if matches else ""
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A help text that offers the known word nearest to ``word``; empty where none is near or ``word`` is a letter."""
+    near = nearest(word, known) if len(word) > 1 else None
+    return f"did you mean `{near}`?" if near else ""
 
 
-def split_product(word: str, names: Iterable[str]) -> tuple[str, ...]:
-    """``word`` as a sequence of known ``names`` (``lr`` as ``l``, ``r``), the fewest possible; empty if it is none."""
-    known = sorted(set(names), key=len, reverse=True)
+def as_product(word: str, names: Iterable[str]) -> tuple[str, ...]:
+    """``word`` as the fewest ``names`` written without a space between (``lr`` as ``l``, ``r``); empty if it is not."""
+    known = set(names)
     found: dict[int, tuple[str, ...]] = {0: ()}
     for end in range(1, len(word) + 1):
-        options = [
-            (*found[end - len(name)], name)
-            for name in known
-            if end - len(name) in found and word.startswith(name, end - len(name))
-        ]
-        if options:
-            found[end] = min(options, key=len)
+        starts = [start for start in found if word[start:end] in known]
+        if starts:
+            start = min(starts, key=lambda s: len(found[s]))
+            found[end] = (*found[start], word[start:end])
     parts = found.get(len(word), ())
     return parts if len(parts) > 1 else ()

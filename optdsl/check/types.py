@@ -7,10 +7,19 @@ yet, because of a mistake that another rule reports, has the type None, which fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from optdsl.check.model import Buffer, Hyperparameter, Local, Parameter, Report, SymbolTable, local_key
+from optdsl.check.model import (
+    Buffer,
+    CheckedOptimizer,
+    Hyperparameter,
+    Local,
+    Parameter,
+    Report,
+    SymbolTable,
+    local_key,
+)
 from optdsl.ir.nodes import DType, Rate, Type, boolean, real
 from optdsl.source import Diagnostic, Label, Span
 from optdsl.syntax import ast
@@ -52,6 +61,22 @@ def infer_rates(body: tuple[ast.Stmt, ...], table: SymbolTable, functions: Mappi
         if not tensors:
             return current
         buffers = {s: replace(b, rate=Rate.ELEMENT) if s in tensors else b for s, b in buffers.items()}
+
+
+def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    """E301-E310: numbers, flags and choices stand where they can, and scalars where scalars must."""
+    optimizer, report = subject.optimizer, Report()
+    checker = TypeChecker(subject.table, subject.functions, report)
+    for declaration in optimizer.inputs:
+        for constraint in declaration.constraints:
+            checker.condition(constraint.condition)
+    for state in optimizer.states:
+        if state.value is not None:
+            checker.number(state.value, "an initial value")
+        if state.condition is not None:
+            checker.condition(state.condition)
+    checker.block(optimizer.body)
+    yield from report.diagnostics
 
 
 @dataclass

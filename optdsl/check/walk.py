@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from optdsl.syntax import ast
 
@@ -85,3 +85,15 @@ def assignments(body: tuple[ast.Stmt, ...]) -> Iterator[tuple[ast.Name, ast.Assi
         if isinstance(stmt, ast.Assign):
             for target in stmt.targets:
                 yield target, stmt
+
+
+def called(body: tuple[ast.Stmt, ...], functions: Mapping[str, ast.Function]) -> Iterator[ast.Function]:
+    """Those of ``functions`` that ``body`` calls, directly or through others, each once."""
+    seen: set[str] = set()
+    todo = [body]
+    while todo:
+        for expr in expressions(todo.pop()):
+            if isinstance(expr, ast.Call) and expr.function in functions and expr.function not in seen:
+                seen.add(expr.function)
+                todo.append(functions[expr.function].body)
+                yield functions[expr.function]

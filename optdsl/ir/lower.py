@@ -1,9 +1,9 @@
 """Lowering: from a checked optimizer to its IR program.
 
-What is decided here, once for every target: names become SSA names; ``maximize`` negates the gradient first; a condition
-that is known when the step is set up, or per step, becomes an ``If``, one per element a ``select``; ``t > 1`` around a
-state without initial value asks whether the state is there; ``∏`` and ``∑`` over the steps become states; functions are
-inlined; fixed inputs are constants, and the branches that they decide are gone.
+What is decided here, once for every target: names become SSA names; ``maximize`` negates the gradient first; a
+condition that is known when the step is set up, or per step, becomes an ``If``, one per element a ``select``; ``t >
+1`` around a state without initial value asks whether the state is there; ``∏`` and ``∑`` over the steps become
+states; functions are inlined; fixed inputs are constants, and the branches that they decide are gone.
 """
 
 from __future__ import annotations

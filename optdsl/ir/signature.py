@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 
 from optdsl.check import walk
-from optdsl.check.collect import argument_name, is_torch_flag
+from optdsl.check.collect import PLACEHOLDER, argument_name, is_torch_flag, placeholders
 from optdsl.check.model import Hyperparameter, SymbolTable
 from optdsl.ir import nodes as ir
 from optdsl.syntax import ast
@@ -58,7 +57,7 @@ def checks(
             if constraint.message is None:
                 message = _default_message(declaration, constraint.condition, table, arguments)
             else:
-                message = tuple(_written_message(constraint.message, arguments))
+                message = tuple(_written_message(constraint.message, inputs, arguments))
             found.append(ir.Check(condition, message, argument_name(declaration)))
     return tuple(found)
 
@@ -80,22 +79,17 @@ def _default_message(
     return f"Invalid {singular} values: ", *separated[1:]
 
 
-def _written_message(text: str, arguments: tuple[ir.Argument, ...]) -> Iterator[str | ir.Argument | ir.Scalar]:
+def _written_message(
+    text: str, inputs: tuple[ast.Input, ...], arguments: tuple[ir.Argument, ...]
+) -> Iterator[str | ir.Argument | ir.Scalar]:
     """The parts of a message: literal text, and the values that ``{lr}``, ``{betas}`` or ``{betas[0]}`` show."""
-    for i, part in enumerate(re.split(r"\{([^{}]*)\}", text)):
-        value = message_value(part, arguments) if i % 2 else None
-        if value is not None:
-            yield value
+    values: dict[str, ir.Argument | ir.Scalar] = {}
+    for declaration, argument in zip(inputs, arguments, strict=True):
+        name, *scalars = placeholders(declaration)
+        values |= dict(zip(scalars, (s for s in argument.scalars for _ in range(2)), strict=False))
+        values[name] = argument.scalars[0] if len(argument.scalars) == 1 else argument
+    for i, part in enumerate(PLACEHOLDER.split(text)):
+        if i % 2:
+            yield values[part]
         elif part:
-            yield f"{{{part}}}" if i % 2 else part
-
-
-def message_value(placeholder: str, arguments: tuple[ir.Argument, ...]) -> ir.Argument | ir.Scalar | None:
-    """What ``{placeholder}`` in a message shows: an argument, one value of a tuple, or None if it names nothing."""
-    for argument in arguments:
-        if placeholder == argument.name:
-            return argument if len(argument.scalars) > 1 else argument.scalars[0]
-        for index, scalar in enumerate(argument.scalars):
-            if placeholder in (scalar.name, scalar.symbol, f"{argument.name}[{index}]"):
-                return scalar
-    return None
+            yield part

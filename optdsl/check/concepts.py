@@ -1,0 +1,77 @@
+"""E900-E908: what the language has and the compiler does not compile yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optdsl.check import walk
+from optdsl.check.model import CheckedOptimizer
+from optdsl.check.vocabulary import NOT_COMPILED
+from optdsl.source import Diagnostic, Span
+from optdsl.syntax import ast
+
+
+def _not_yet(code: str, what: str, span: Span, help: str = "") -> Diagnostic:
+    return Diagnostic(code, f"{what} is not compiled yet", span, help=help)
+
+
+def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    optimizer = subject.optimizer
+    if optimizer.flat:
+        yield _not_yet("E900", "an optimizer over all parameters as one vector", optimizer.name_span)
+    declared = (
+        *(e for s in optimizer.states for e in (s.value, s.condition)),
+        *(c.condition for i in optimizer.inputs for c in i.constraints),
+    )
+    for expr in declared:
+        yield from () if expr is None else _expression(expr)
+    yield from _body(optimizer.body)
+    for stmt in optimizer.body:
+        for block in walk.blocks(stmt):
+            yield from _running(block, "under a condition or in a loop")
+    for function in walk.called(optimizer.body, subject.functions):
+        yield from _body(function.body)
+        yield from _running(function.body, "in a function")
+        yield from _control(function, subject)
+
+
+def _body(body: tuple[ast.Stmt, ...]) -> Iterator[Diagnostic]:
+    for stmt in walk.statements(body):
+        match stmt:
+            case ast.ForSupport(name=name):
+                yield _not_yet("E901", "a loop over the stored entries of a sparse gradient", name.span)
+            case ast.Repeat(count=count):
+                yield _not_yet("E902", "`repeat`", count.span)
+            case ast.Assign(targets=targets) if len(targets) > 1:
+                yield _not_yet("E903", "a function of several results", targets[0].span.to(targets[-1].span))
+            case ast.Assign(where=where) if where is not None:
+                yield _not_yet("E904", "a condition on an assignment", where.span, "use an `if` or a brace")
+        for expr in walk.own_expressions(stmt):
+            yield from _expression(expr)
+
+
+def _expression(expr: ast.Expr) -> Iterator[Diagnostic]:
+    for inner in walk.walk(expr):
+        match inner:
+            case ast.Call(function=function, name_span=name_span) if function in NOT_COMPILED:
+                yield _not_yet("E905", f"`{function}` ({NOT_COMPILED[function]})", name_span or inner.span)
+            case ast.Call(over=over) if over:
+                yield _not_yet("E905", f"`over {over}`", inner.span)
+            case ast.Binary(op="@") | ast.Unary(op="transpose"):
+                yield _not_yet("E906", "a matrix product or transpose", inner.span)
+
+
+def _running(body: tuple[ast.Stmt, ...], where: str) -> Iterator[Diagnostic]:
+    for expr in walk.expressions(body):
+        if isinstance(expr, ast.Running):
+            mend = "give it a line of its own before, where every step reaches it"
+            yield _not_yet("E907", f"a running product or sum {where}", expr.span, mend)
+
+
+def _control(function: ast.Function, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    """A function is inlined: it has one ``return``, at its end, and does not call itself."""
+    for stmt in walk.statements(function.body):
+        if isinstance(stmt, ast.Return) and stmt is not function.body[-1]:
+            yield _not_yet("E908", "a `return` before the end of a function", stmt.span)
+    if any(inner.name == function.name for inner in walk.called(function.body, subject.functions)):
+        yield _not_yet("E909", f"`{function.name}`, a function that calls itself,", function.span)

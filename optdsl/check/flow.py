@@ -1,0 +1,255 @@
+"""E211-E216: what is assigned where, along every path through a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from optdsl.check import conditions, walk
+from optdsl.check.model import Buffer, CheckedOptimizer, Local, Parameter, SymbolTable, local_key
+from optdsl.source import Diagnostic, Label
+from optdsl.syntax import ast
+from optdsl.syntax.ast import Time
+from optdsl.syntax.names import display
+
+Key = tuple[ast.Symbol, bool]
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """Where a name was last assigned, and whether every path here has assigned it."""
+
+    place: ast.Name
+    always: bool
+
+
+Paths = dict[Key, Assigned]
+
+
+def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    flow = _Flow(subject.table)
+    yield from flow.block(subject.optimizer.body)
+    for buffer in subject.table.buffers.values():
+        if buffer.optional:
+            yield from _always_assigned(buffer, subject)
+    for function in walk.called(subject.optimizer.body, subject.functions):
+        yield from _function(function)
+
+
+@dataclass
+class _Flow:
+    """Follows the statements of a body; ``table`` is None in a function, where every name is a local."""
+
+    table: SymbolTable | None
+    assigned: Paths = field(default_factory=dict)
+    facts: frozenset[conditions.Fact] = frozenset()
+    present: frozenset[ast.Symbol] = frozenset()
+    """States without initial value that a step test has shown to be there."""
+
+    def block(self, body: tuple[ast.Stmt, ...]) -> Iterator[Diagnostic]:
+        for stmt in body:
+            yield from self.statement(stmt)
+
+    def statement(self, stmt: ast.Stmt) -> Iterator[Diagnostic]:
+        match stmt:
+            case ast.Assign(targets=targets, value=value):
+                yield from self.reads(value, stmt)
+                for target in targets:
+                    yield from self.lost_update(target, value)
+                    yield from self.exists(target)
+                    self.assigned[local_key(target)] = Assigned(target, True)
+            case ast.If():
+                yield from self.branch(stmt)
+            case ast.ForElements(body=body) | ast.ForSupport(body=body) | ast.Repeat(body=body):
+                yield from self.block(body)
+            case ast.Return(value=value):
+                yield from self.reads(value, stmt)
+
+    def branch(self, stmt: ast.If) -> Iterator[Diagnostic]:
+        first, rest = stmt.branches[0], stmt.branches[1:]
+        yield from self.reads(first.condition, stmt)
+        before, outer = dict(self.assigned), (self.facts, self.present)
+        self.enter(first.condition, True, stmt)
+        yield from self.block(first.body)
+        then, self.assigned = self.assigned, before
+        self.facts, self.present = outer
+        self.enter(first.condition, False, stmt)
+        if rest:
+            yield from self.branch(ast.If(rest, stmt.orelse, stmt.span))
+        else:
+            yield from self.block(stmt.orelse)
+        self.facts, self.present = outer
+        self.assigned = _joined(then, self.assigned)
+
+    def cases(self, cases: ast.Cases, stmt: ast.Stmt) -> Iterator[Diagnostic]:
+        outer = self.facts, self.present
+        for case in cases.cases:
+            inside = self.facts, self.present
+            if case.condition is not None:
+                yield from self.reads(case.condition, stmt)
+                self.enter(case.condition, True, stmt)
+            yield from self.reads(case.value, stmt)
+            self.facts, self.present = inside
+            if case.condition is not None:
+                self.enter(case.condition, False, stmt)
+        self.facts, self.present = outer
+
+    def enter(self, condition: ast.Expr, holds: bool, stmt: ast.Stmt) -> None:
+        """Notes what is known on one side of ``condition``, which decides within ``stmt``."""
+        facts = conditions.known(condition, holds)
+        if self.table is not None and conditions.is_later_step(facts):
+            guarded = conditions.guarded(stmt, self.table, self.facts)
+            self.present |= {buffer.declaration.name.symbol for buffer in guarded}
+        self.facts |= facts
+
+    # ---------------------------------------------------------------------------------------------------- reads
+
+    def reads(self, expr: ast.Expr, stmt: ast.Stmt) -> Iterator[Diagnostic]:
+        """The names that ``stmt`` reads in its ``expr``."""
+        match expr:
+            case ast.Name():
+                yield from self.read(expr)
+            case ast.Cases():
+                yield from self.cases(expr, stmt)
+            case _:
+                for child in walk.children(expr):
+                    yield from self.reads(child, stmt)
+
+    def read(self, name: ast.Name) -> Iterator[Diagnostic]:
+        if self.table is None:
+            yield from self.read_local(name)
+            return
+        match self.table.lookup(name):
+            case Local(first=first) if first.time is name.time:
+                yield from self.read_local(name, first)
+            case Buffer() as buffer if name.time in (Time.NOW, Time.PREVIOUS):
+                missing = list(self.exists(name))
+                yield from missing
+                if not missing and buffer.optional:
+                    yield from self.is_present(name, buffer)
+
+    def read_local(self, name: ast.Name, first: ast.Name | None = None) -> Iterator[Diagnostic]:
+        assigned = self.assigned.get(local_key(name))
+        shown = display(name.symbol, name.time)
+        if assigned is None:
+            labels = () if first is None else (Label(first.span, "assigned here"),)
+            yield Diagnostic("E211", f"`{shown}` is read before it is assigned", name.span, labels=labels)
+        elif not assigned.always:
+            yield Diagnostic(
+                "E211",
+                f"`{shown}` is not assigned on every path to here",
+                name.span,
+                help=f"assign `{shown}` in the other case too, or before the `if`",
+                labels=(Label(assigned.place.span, "assigned only under a condition"),),
+            )
+
+    def exists(self, name: ast.Name) -> Iterator[Diagnostic]:
+        """A state that exists under a flag is touched only where the flag holds."""
+        buffer = self.table.lookup(name) if self.table is not None else None
+        if isinstance(buffer, Buffer) and not conditions.exists(buffer, self.facts):
+            condition = buffer.declaration.condition
+            assert condition is not None
+            yield Diagnostic(
+                "E214",
+                f"`{display(name.symbol, name.time)}` exists only if `{condition.span.text}`",
+                name.span,
+                help=f"use it under `if {condition.span.text}`",
+                labels=(Label(condition.span, "declared with this condition"),),
+            )
+
+    def is_present(self, name: ast.Name, buffer: Buffer) -> Iterator[Diagnostic]:
+        """A state without initial value is read where an earlier step, or this one, has assigned it."""
+        assigned = self.assigned.get(local_key(name))
+        if name.symbol in self.present or (name.time is Time.NOW and assigned is not None and assigned.always):
+            return
+        shown, symbol = display(name.symbol, name.time), display(name.symbol)
+        yield Diagnostic(
+            "E213",
+            f"`{shown}` has no value in the first step",
+            name.span,
+            help=f"read it under `if t > 1`, or give it a first value: `{display(name.symbol, Time.INITIAL)} ← 0`",
+            labels=(Label(buffer.declaration.name.span, f"`{symbol}` has no initial value"),),
+        )
+
+    def lost_update(self, target: ast.Name, value: ast.Expr) -> Iterator[Diagnostic]:
+        """``x_t ← … x_{t-1} …`` after ``x_t`` was assigned: the first update is lost."""
+        entry = self.table.lookup(target) if self.table is not None else None
+        earlier = self.assigned.get(local_key(target))
+        if not isinstance(entry, Buffer | Parameter) or earlier is None or target.time is not Time.NOW:
+            return
+        now = display(target.symbol, Time.NOW)
+        for name in walk.names(value):
+            if name.symbol == target.symbol and name.time is Time.PREVIOUS:
+                yield Diagnostic(
+                    "E212",
+                    f"this drops the earlier update of `{now}`",
+                    name.span,
+                    note=f"`{display(name.symbol, name.time)}` is the value from before the step, not the updated one",
+                    help=f"write `{now}` to go on from the earlier update",
+                    labels=(Label(earlier.place.span, f"`{now}` is already updated here"),),
+                )
+                return
+
+
+def _joined(then: Paths, orelse: Paths) -> Paths:
+    """What is assigned after a branch: always, where both sides always assign."""
+    joined: Paths = {}
+    for key in {**then, **orelse}:
+        sides = [side[key] for side in (then, orelse) if key in side]
+        joined[key] = Assigned(sides[0].place, len(sides) == 2 and all(side.always for side in sides))
+    return joined
+
+
+def _always_assigned(buffer: Buffer, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    """Every step leaves a value behind for a state that has no initial one."""
+    declaration = buffer.declaration
+    facts = conditions.known(declaration.condition) if declaration.condition is not None else frozenset()
+    symbol = declaration.name.symbol
+    places = [target for target, _ in walk.assignments(subject.optimizer.body) if target.symbol == symbol]
+    if places and not _assigns(subject.optimizer.body, symbol, facts):
+        yield Diagnostic(
+            "E215",
+            f"`{display(symbol)}` has no initial value, and a step may leave it without one",
+            declaration.name.span,
+            help=f"assign `{display(symbol, Time.NOW)}` on every path, or give it a first value: "
+            f"`{display(symbol, Time.INITIAL)} ← 0`",
+            labels=(Label(places[0].span, "assigned only under a condition"),),
+        )
+
+
+def _assigns(body: tuple[ast.Stmt, ...], symbol: ast.Symbol, facts: frozenset[conditions.Fact]) -> bool:
+    """True if ``body`` certainly assigns ``symbol`` where ``facts`` hold."""
+    return any(_statement_assigns(stmt, symbol, facts) for stmt in body)
+
+
+def _statement_assigns(stmt: ast.Stmt, symbol: ast.Symbol, facts: frozenset[conditions.Fact]) -> bool:
+    match stmt:
+        case ast.Assign(targets=targets):
+            return any(target.symbol == symbol for target in targets)
+        case ast.If(branches=branches, orelse=orelse):
+            for branch in branches:
+                if conditions.implies(facts, branch.condition):
+                    return _assigns(branch.body, symbol, facts)
+                if not conditions.implies(facts, branch.condition, holds=False):
+                    inside = facts | conditions.known(branch.condition)
+                    if not _assigns(branch.body, symbol, inside):
+                        return False
+                facts |= conditions.known(branch.condition, False)
+            return _assigns(orelse, symbol, facts)
+        case ast.ForElements(body=body) | ast.ForSupport(body=body) | ast.Repeat(body=body):
+            return _assigns(body, symbol, facts)
+        case _:
+            return False
+
+
+def _function(function: ast.Function) -> Iterator[Diagnostic]:
+    """A function assigns what it reads, and ends in its one ``return``."""
+    given = (*function.arguments, *function.parameters)
+    yield from _Flow(None, {local_key(name): Assigned(name, True) for name in given}).block(function.body)
+    if not function.body or not isinstance(function.body[-1], ast.Return):
+        yield Diagnostic(
+            "E216",
+            f"`{function.name}` does not end in a `return`",
+            function.span,
+            help="the last line of a function is `return` and its value",
+        )

@@ -1,0 +1,197 @@
+"""E401-E412, W401: the lines of ``input:``, their defaults and their constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optdsl.check import walk
+from optdsl.check.collect import PLACEHOLDER, argument_name, is_torch_flag, placeholders, scalar_names
+from optdsl.check.evaluate import evaluate
+from optdsl.check.model import CheckedOptimizer, Hyperparameter, SymbolTable
+from optdsl.check.suggest import did_you_mean
+from optdsl.source import Diagnostic, Label, Severity, Span
+from optdsl.syntax import ast
+from optdsl.syntax.names import display
+
+
+def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    inputs = subject.optimizer.inputs
+    yield from _duplicates(inputs)
+    yield from _order(inputs)
+    for declaration in inputs:
+        if is_torch_flag(declaration):
+            yield from _torch_flag(declaration)
+            continue
+        yield from _defaults(declaration)
+        for constraint in declaration.constraints:
+            yield from _constraint(declaration, constraint, subject)
+    yield from _unused(subject)
+
+
+def _duplicates(inputs: tuple[ast.Input, ...]) -> Iterator[Diagnostic]:
+    symbols: dict[ast.Symbol, ast.Name] = {}
+    identifiers: dict[str, Span] = {}
+    for declaration in inputs:
+        for name in declaration.names:
+            first = symbols.setdefault(name.symbol, name)
+            if first is not name:
+                message = f"`{display(name.symbol)}` is declared twice"
+                yield Diagnostic("E401", message, name.span, labels=(Label(first.span, "first declared here"),))
+        span = declaration.python_name_span or declaration.names[0].span
+        own = {argument_name(declaration), *scalar_names(declaration)} if declaration.python_name else set()
+        for identifier in sorted(own or {argument_name(declaration)}):
+            before = identifiers.setdefault(identifier, span)
+            if before is not span:
+                message = f"there are two arguments called `{identifier}`"
+                labels = (Label(before, "the first one"),)
+                yield Diagnostic("E402", message, span, help="rename one of them", labels=labels)
+
+
+def _order(inputs: tuple[ast.Input, ...]) -> Iterator[Diagnostic]:
+    """Python wants arguments without default first."""
+    optional: ast.Input | None = None
+    for declaration in inputs:
+        if declaration.fixed or declaration.keyword_only:
+            continue
+        if declaration.defaults is not None or is_torch_flag(declaration):
+            optional = optional or declaration
+        elif optional is not None:
+            yield Diagnostic(
+                "E404",
+                f"`{argument_name(declaration)}` has no default, and an argument before it has one",
+                declaration.span,
+                help="give it a default, put it first, or put it after a lone `*`",
+                labels=(Label(optional.span, "this one has a default"),),
+            )
+
+
+def _torch_flag(declaration: ast.Input) -> Iterator[Diagnostic]:
+    """A flag of torch only has its place fixed: what it does and its default are the same for every optimizer."""
+    flag = argument_name(declaration)
+    usual = ast.NoneLiteral() if flag in ("foreach", "fused") else ast.Bool(False)
+    if declaration.fixed:
+        message = f"`{flag}` belongs to every optimizer and cannot be fixed"
+        yield Diagnostic("E408", message, declaration.span, help="leave the line out")
+    elif declaration.defaults not in (None, (usual,)):
+        shown = "none" if isinstance(usual, ast.NoneLiteral) else "false"
+        yield Diagnostic("E408", f"the default of `{flag}` is `{shown}` in every optimizer", declaration.span)
+    elif declaration.constraints or declaration.choices:
+        yield Diagnostic("E408", f"`{flag}` is checked in the same way for every optimizer", declaration.span)
+
+
+def _defaults(declaration: ast.Input) -> Iterator[Diagnostic]:
+    names, defaults = declaration.names, declaration.defaults
+    if declaration.python_name is None and len(names) > 1:
+        yield Diagnostic(
+            "E410",
+            "several symbols in one argument need its Python name",
+            names[0].span.to(names[-1].span),
+            help=f"write it in brackets after them: `{', '.join(display(n.symbol) for n in names)} (name) = …`",
+        )
+    if declaration.fixed and defaults is None:
+        yield Diagnostic("E407", f"`{argument_name(declaration)}` is fixed to nothing", declaration.span)
+    if defaults is None:
+        return
+    if len(defaults) != len(names):
+        yield Diagnostic(
+            "E403",
+            f"{_count(len(names), 'symbol')} and {_count(len(defaults), 'default')}",
+            defaults[0].span.to(defaults[-1].span),
+            help="write one default for each symbol",
+        )
+    for default in defaults:
+        yield from _default(declaration, default)
+
+
+def _default(declaration: ast.Input, default: ast.Expr) -> Iterator[Diagnostic]:
+    shown = argument_name(declaration)
+    match default:
+        case ast.String(value=value) if value not in declaration.choices:
+            listed = ", ".join(f'"{c}"' for c in declaration.choices)
+            mend = (
+                f"the choices are {listed}" if listed else f'write the choices before it: `{shown} ∈ {{"{value}", …}}`'
+            )
+            yield Diagnostic("E409", f'"{value}" is not one of the choices of `{shown}`', default.span, help=mend)
+        case ast.Number() | ast.Bool() | ast.Unary(op="-", operand=ast.Number()) if declaration.choices:
+            yield Diagnostic("E409", f"`{shown}` is one of its strings, or `none`", default.span)
+        case ast.Number() | ast.Bool() | ast.String() | ast.NoneLiteral():
+            return
+        case _ if evaluate(default, {}) is None:
+            yield Diagnostic(
+                "E407",
+                f"the default of `{shown}` is not a constant",
+                default.span,
+                help="a default is a number, `true`, `false`, `none`, a string, or arithmetic on numbers",
+            )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _constraint(declaration: ast.Input, constraint: ast.Constraint, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    table, condition = subject.table, constraint.condition
+    used: dict[ast.Symbol, Hyperparameter] = {}
+    for expr in walk.walk(condition):
+        if isinstance(expr, ast.Name):
+            entry = table.hyperparameters.get(expr.symbol)
+            if entry is None:
+                yield _not_an_input(expr, table)
+                return
+            used[expr.symbol] = entry
+        elif isinstance(expr, ast.StepTime | ast.Gradient):
+            yield Diagnostic(
+                "E406",
+                f"`{expr.span.text}` is not known when the optimizer is made",
+                expr.span,
+                help="a constraint speaks of inputs alone",
+            )
+            return
+    if constraint.message is not None:
+        yield from _placeholders(constraint, subject)
+    values = {symbol: evaluate(entry.default, {}) for symbol, entry in used.items() if entry.default is not None}
+    optional = [s for s, entry in used.items() if isinstance(entry.default, ast.NoneLiteral)]
+    if len(values) == len(used) and not optional and evaluate(condition, values) is False:
+        own = ", ".join(d.span.text for d in declaration.defaults or ())
+        yield Diagnostic(
+            "E405",
+            f"the default `{own}` breaks its own constraint",
+            condition.span,
+            help="change the default or the constraint",
+        )
+
+
+def _not_an_input(name: ast.Name, table: SymbolTable) -> Diagnostic:
+    shown = display(name.symbol, name.time)
+    if table.lookup(name) is not None:
+        message = f"`{shown}` is not an input"
+        return Diagnostic("E406", message, name.span, help="a constraint speaks of inputs alone")
+    known = [display(symbol) for symbol in table.hyperparameters]
+    return Diagnostic("E406", f"there is no input `{shown}`", name.span, help=did_you_mean(shown, known))
+
+
+def _placeholders(constraint: ast.Constraint, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    known = {name for declaration in subject.optimizer.inputs for name in placeholders(declaration)}
+    for text in PLACEHOLDER.findall(constraint.message or ""):
+        if text not in known:
+            yield Diagnostic(
+                "E412",
+                f"`{{{text}}}` in the message is no input",
+                constraint.span,
+                help=did_you_mean(text, known) or "write the Python name of an input in the braces",
+            )
+
+
+def _unused(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    optimizer = subject.optimizer
+    states = (e for s in optimizer.states for e in (s.value, s.condition) if e is not None)
+    read = (*walk.expressions(optimizer.body), *(inner for e in states for inner in walk.walk(e)))
+    used = {e.symbol for e in read if isinstance(e, ast.Name)}
+    for symbol, entry in subject.table.hyperparameters.items():
+        if symbol not in used and not entry.fixed:
+            yield Diagnostic(
+                "W401",
+                f"`{display(symbol)}` is never used",
+                entry.name.span,
+                severity=Severity.WARNING,
+            )

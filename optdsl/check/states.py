@@ -1,0 +1,129 @@
+"""E501-E509, W501: the lines of ``initialize:``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optdsl.check import walk
+from optdsl.check.collect import declares_step, running_key, state_key
+from optdsl.check.model import PARAMETER, CheckedOptimizer
+from optdsl.source import Diagnostic, Label, Severity
+from optdsl.syntax import ast
+from optdsl.syntax.names import display
+
+_STARTS = (ast.Time.INITIAL, ast.Time.NONE)
+
+
+def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    optimizer = subject.optimizer
+    yield from _duplicates(optimizer)
+    for state in optimizer.states:
+        if declares_step(state):
+            yield from _step_count(state)
+        else:
+            yield from _declaration(state, subject)
+            yield from _use(state, optimizer)
+
+
+def _duplicates(optimizer: ast.Optimizer) -> Iterator[Diagnostic]:
+    inputs = {name.symbol: name for declaration in optimizer.inputs for name in declaration.names}
+    symbols: dict[ast.Symbol, ast.Name] = {}
+    keys: dict[str, ast.State] = {}
+    for state in optimizer.states:
+        name, shown = state.name, display(state.name.symbol)
+        other = symbols.setdefault(name.symbol, name)
+        if other is not name:
+            yield Diagnostic(
+                "E501", f"the state `{shown}` is declared twice", name.span, labels=(Label(other.span, "first here"),)
+            )
+            continue
+        if name.symbol in inputs:
+            label = Label(inputs[name.symbol].span, "the input")
+            yield Diagnostic("E505", f"`{shown}` is an input and cannot be a state too", name.span, labels=(label,))
+        first = keys.setdefault(state_key(state), state)
+        if first is not state:
+            yield Diagnostic(
+                "E502",
+                f"two states have the key `{state_key(state)}`",
+                state.key_span or name.span,
+                help="every state has a key of its own in `state_dict`",
+                labels=(Label(first.key_span or first.name.span, "the first one"),),
+            )
+    for expr in walk.expressions(optimizer.body):
+        if isinstance(expr, ast.Running) and running_key(expr) in keys:
+            key = running_key(expr)
+            yield Diagnostic(
+                "E502",
+                f"two states have the key `{key}`",
+                expr.span,
+                note=f"a running product or sum is kept in a state; this one's key is `{key}`",
+                help="leave out the declared state, or give it another key",
+                labels=(Label(keys[key].key_span or keys[key].name.span, "the first one"),),
+            )
+
+
+def _step_count(state: ast.State) -> Iterator[Diagnostic]:
+    if state.key not in (None, "step"):
+        place = state.key_span or state.span
+        yield Diagnostic("E503", "the key of the step count is `step`", place, help="write `t ← 0 (step)`")
+    if not isinstance(state.value, ast.Number) or state.value.value != 0 or state.condition is not None:
+        yield Diagnostic("E503", "the step count starts at 0", state.span, help="write `t ← 0 (step)`")
+
+
+def _declaration(state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    shown = display(state.name.symbol)
+    if state.name.symbol == PARAMETER:
+        yield Diagnostic("E506", "θ is given to the optimizer and needs no `initialize:`", state.name.span)
+        return
+    if state.name.time not in _STARTS:
+        first = display(state.name.symbol, ast.Time.INITIAL)
+        yield Diagnostic(
+            "E506",
+            f"a state is initialized at time 0, not as `{state.name.span.text}`",
+            state.name.span,
+            help=f"write `{first}`",
+        )
+    for expr in (state.value, state.condition):
+        for inner in walk.walk(expr) if expr is not None else ():
+            yield from _known_at_start(inner, state, subject)
+    if state.condition is None and state.value is None and state.eager:
+        yield Diagnostic(
+            "E506",
+            f"`{shown}` has no initial value to set `at construction`",
+            state.span,
+            help=f"write `{shown}_0 ← 0`",
+        )
+
+
+def _known_at_start(expr: ast.Expr, state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    """Initial values and conditions are made from inputs."""
+    match expr:
+        case ast.Name(symbol=symbol) if symbol == PARAMETER or symbol in subject.table.buffers:
+            message = f"`{expr.span.text}` is not known when `{display(state.name.symbol)}` is set up"
+        case ast.StepTime() | ast.Gradient():
+            message = f"`{expr.span.text}` is not known when `{display(state.name.symbol)}` is set up"
+        case _:
+            return
+    yield Diagnostic("E507", message, expr.span, help="initial values and conditions are made from inputs")
+
+
+def _use(state: ast.State, optimizer: ast.Optimizer) -> Iterator[Diagnostic]:
+    """A state is assigned in the step, and read in it."""
+    symbol, shown = state.name.symbol, display(state.name.symbol)
+    if not optimizer.body or symbol == PARAMETER:
+        return
+    if not any(target.symbol == symbol for target, _ in walk.assignments(optimizer.body)):
+        yield Diagnostic(
+            "E508",
+            f"the state `{shown}` is never assigned in the step",
+            state.name.span,
+            help=f"assign `{display(symbol, ast.Time.NOW)}` in the step, or make `{shown}` an input",
+        )
+    elif not any(isinstance(e, ast.Name) and e.symbol == symbol for e in walk.expressions(optimizer.body)):
+        yield Diagnostic(
+            "W501",
+            f"the state `{shown}` is assigned and never read",
+            state.name.span,
+            help=f"leave `{shown}` out, or use it in the update",
+            severity=Severity.WARNING,
+        )

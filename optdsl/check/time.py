@@ -1,0 +1,113 @@
+"""E201-E210: every name stands at a time that it can have, and only what belongs to this step is assigned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optdsl.check import walk
+from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, Local, Parameter, SymbolTable
+from optdsl.source import Diagnostic, Fix, Label
+from optdsl.syntax import ast
+from optdsl.syntax.ast import Time
+from optdsl.syntax.names import display
+
+
+def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    table = subject.table
+    for stmt in walk.statements(subject.optimizer.body):
+        if isinstance(stmt, ast.Assign):
+            for target in stmt.targets:
+                yield from _target(target, table)
+        for expr in walk.own_expressions(stmt):
+            for inner in walk.walk(expr):
+                if isinstance(inner, ast.Running):
+                    continue
+                if isinstance(inner, ast.Name):
+                    yield from _read(inner, table)
+    declared = (c.condition for i in subject.optimizer.inputs for c in i.constraints)
+    states = (e for s in subject.optimizer.states for e in (s.value, s.condition) if e is not None)
+    for expr in (*declared, *states):
+        for name in walk.names(expr):
+            if isinstance(table.lookup(name), Hyperparameter):
+                yield from _read(name, table)
+
+
+def _read(name: ast.Name, table: SymbolTable) -> Iterator[Diagnostic]:
+    entry, symbol, shown = table.lookup(name), name.symbol, display(name.symbol, name.time)
+    now, before = (display(symbol, time) for time in (Time.NOW, Time.PREVIOUS))
+    match entry:
+        case Hyperparameter() if name.time is not Time.NONE:
+            plain = display(symbol)
+            yield Diagnostic(
+                "E201",
+                f"`{plain}` is an input and has no time",
+                name.span,
+                help=f"write `{plain}`",
+                labels=(Label(entry.name.span, "the input"),),
+                fix=Fix(name.span, plain),
+            )
+        case Buffer() | Parameter() if name.time is Time.NONE:
+            help = f"write `{before}` for its value when the step begins, `{now}` for its value now"
+            labels = (Label(entry.declaration.name.span, "the state"),) if isinstance(entry, Buffer) else ()
+            yield Diagnostic("E202", f"`{display(symbol)}` stands without a time", name.span, help=help, labels=labels)
+        case Buffer() | Parameter() if name.time is Time.INITIAL:
+            help = f"write `{before}` for its value when the step begins"
+            yield Diagnostic("E203", f"`{shown}` is only known before the first step", name.span, help=help)
+        case Buffer() | Parameter() if name.time is Time.NEXT:
+            help = f"a step makes `{now}` from `{before}`; write `{now}` for the new value"
+            yield Diagnostic("E204", f"`{shown}` is not known in this step", name.span, help=help)
+        case Local(first=first) if name.time in (Time.PREVIOUS, Time.INITIAL):
+            yield Diagnostic(
+                "E205",
+                f"`{display(symbol)}` is not kept from step to step, so there is no `{shown}`",
+                name.span,
+                help=f"declare it as a state: `{display(symbol, Time.INITIAL)} ← 0` under `initialize:`",
+                labels=(Label(first.span, "assigned anew in each step"),),
+            )
+        case Local(first=first) if name.time is not first.time:
+            written = display(symbol, first.time)
+            yield Diagnostic(
+                "E206",
+                f"`{shown}` is assigned as `{written}`",
+                name.span,
+                help=f"write `{written}`",
+                labels=(Label(first.span, "assigned here"),),
+                fix=Fix(name.span, written),
+            )
+
+
+def _target(target: ast.Name, table: SymbolTable) -> Iterator[Diagnostic]:
+    symbol, shown = target.symbol, display(target.symbol, target.time)
+    now = display(symbol, Time.NOW)
+    if symbol == ast.Symbol("t"):
+        yield Diagnostic("E207", "`t` counts the steps and is not assigned", target.span)
+        return
+    match table.lookup(target):
+        case Hyperparameter() as entry:
+            yield Diagnostic(
+                "E208",
+                f"`{display(symbol)}` is an input and is not assigned",
+                target.span,
+                help="assign another name, or keep the value in a state",
+                labels=(Label(entry.name.span, "the input"),),
+            )
+        case Buffer() | Parameter() if target.time is not Time.NOW:
+            reasons = {
+                Time.PREVIOUS: "is what the step began with",
+                Time.INITIAL: "is set under `initialize:` alone",
+                Time.NEXT: "belongs to the next step",
+                Time.NONE: "stands without a time",
+            }
+            message = f"`{shown}` {reasons[target.time]}"
+            yield Diagnostic("E209", message, target.span, help=f"assign `{now}`", fix=Fix(target.span, now))
+        case Local(first=first) if target.time in (Time.PREVIOUS, Time.INITIAL):
+            message = f"only this step's values are assigned, not `{shown}`"
+            yield Diagnostic("E209", message, target.span, help=f"assign `{now}`", fix=Fix(target.span, now))
+        case Local(first=first) if target.time is not first.time:
+            yield Diagnostic(
+                "E206",
+                f"`{shown}` is assigned as `{display(symbol, first.time)}` before",
+                target.span,
+                help="write both alike",
+                labels=(Label(first.span, "assigned here"),),
+            )
