@@ -1,0 +1,183 @@
+"""Expressions of the syntax tree as LaTeX.
+
+The output is safe to put anywhere that LaTeX mathematics can go: names are the checked symbols of the tree, every other
+text is escaped, and it never holds a double quote.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from optdsl.syntax import ast
+from optdsl.syntax.names import latex as symbol_latex
+
+
+class Level(IntEnum):
+    """How tightly a form binds."""
+
+    OR = 1
+    AND = 2
+    NOT = 3
+    COMPARE = 4
+    SUM = 5
+    PRODUCT = 6
+    POWER = 7
+    ATOM = 8
+
+
+COMPARISONS = {
+    "=": "=",
+    "≠": r"\neq",
+    "<": "<",
+    "≤": r"\leq",
+    ">": ">",
+    "≥": r"\geq",
+    "is": r"\: \textbf{is} \:",
+    "is not": r"\: \textbf{is not} \:",
+}
+DELIMITERS = {"abs": ("|", "|"), "norm": (r"\|", r"\|"), "floor": (r"\lfloor ", r" \rfloor"), "sqrt": (r"\sqrt{", "}")}
+"""Functions that are written around their one argument."""
+
+ESCAPES = {
+    **{c: "\\" + c for c in "{}$&#%_"},
+    "\\": r"\textbackslash{}",
+    "^": r"\^{}",
+    "~": r"\~{}",
+    '"': "''",
+}
+
+
+def expression(expr: ast.Expr) -> str:
+    return _expr(expr, Level.OR)
+
+
+def name(node: ast.Name) -> str:
+    return symbol_latex(node.symbol, node.time)
+
+
+def word(text: str) -> str:
+    r"""A name that is a word, in italics: ``\textit{amsgrad}``."""
+    return rf"\textit{{{escaped(text)}}}"
+
+
+def quoted(text: str) -> str:
+    """A string in quotation marks."""
+    return rf"\text{{``{escaped(text)}''}}"
+
+
+def escaped(text: str) -> str:
+    r"""``text`` as the argument of ``\text``: on one line, and nothing in it a command."""
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return "".join(ESCAPES.get(c, c) for c in " ".join(printable.split()))
+
+
+def _expr(expr: ast.Expr, least: Level) -> str:
+    """``expr``, in brackets if it binds less tightly than ``least``."""
+    level, text = _form(expr)
+    return f"({text})" if level < least else text
+
+
+def _form(expr: ast.Expr) -> tuple[Level, str]:
+    match expr:
+        case ast.Name():
+            return Level.POWER if expr.symbol.superscript else Level.ATOM, _name(expr)
+        case ast.Number():
+            return _number(expr.value)
+        case ast.Bool(value):
+            return Level.ATOM, word(str(value).lower())
+        case ast.String(value):
+            return Level.ATOM, quoted(value)
+        case ast.NoneLiteral():
+            return Level.ATOM, word("none")
+        case ast.StepTime():
+            return Level.ATOM, "t"
+        case ast.Gradient():
+            return Level.PRODUCT, r"\nabla_{\theta} f_t (\theta_{t-1})"
+        case ast.Unary():
+            return _unary(expr)
+        case ast.Binary():
+            return _binary(expr)
+        case ast.Compare(operands, ops):
+            parts = [_expr(operands[0], Level.SUM)]
+            for op, operand in zip(ops, operands[1:], strict=True):
+                parts += [COMPARISONS[op], _expr(operand, Level.SUM)]
+            return Level.COMPARE, " ".join(parts)
+        case ast.Call():
+            return Level.ATOM, _call(expr)
+        case ast.Cases(cases):
+            rows = [
+                f"{expression(c.value)} & "
+                + (r"\text{otherwise}" if c.condition is None else rf"\text{{if }} {expression(c.condition)}")
+                for c in cases
+            ]
+            return Level.ATOM, r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
+        case ast.Running(op, body):
+            sign = r"\prod" if op == "*" else r"\sum"
+            return Level.PRODUCT, rf"{sign}_{{i=1}}^{{t}} {_indexed(body)}"
+
+
+def _name(node: ast.Name) -> str:
+    is_word = len(node.symbol.base) > 1 and node.symbol == ast.Symbol(node.symbol.base)
+    return word(node.symbol.base) if is_word and node.time is ast.Time.NONE else name(node)
+
+
+def _number(value: int | float) -> tuple[Level, str]:
+    mantissa, _, exponent = repr(value).partition("e")
+    if not exponent:
+        return Level.ATOM, mantissa
+    power = f"10^{{{int(exponent)}}}"
+    return (Level.POWER, power) if mantissa == "1" else (Level.PRODUCT, rf"{mantissa} \cdot {power}")
+
+
+def _unary(expr: ast.Unary) -> tuple[Level, str]:
+    match expr.op:
+        case "-":
+            return Level.SUM, "-" + _expr(expr.operand, Level.PRODUCT)
+        case "not":
+            return Level.NOT, r"\textbf{not} \: " + _expr(expr.operand, Level.NOT)
+        case _:
+            return Level.POWER, _expr(expr.operand, Level.ATOM) + r"^{\top}"
+
+
+def _binary(expr: ast.Binary) -> tuple[Level, str]:
+    left, right = expr.left, expr.right
+    match expr.op:
+        case "or":
+            return Level.OR, rf"{_expr(left, Level.OR)} \: \textbf{{or}} \: {_expr(right, Level.AND)}"
+        case "and":
+            return Level.AND, rf"{_expr(left, Level.AND)} \: \textbf{{and}} \: {_expr(right, Level.NOT)}"
+        case "+" | "-":
+            return Level.SUM, f"{_expr(left, Level.SUM)} {expr.op} {_expr(right, Level.PRODUCT)}"
+        case "*":
+            factor = _expr(right, Level.POWER)
+            after_quotient = isinstance(left, ast.Binary) and left.op == "/"
+            sign = r" \cdot " if after_quotient or factor[0].isdigit() else " "
+            return Level.PRODUCT, f"{_expr(left, Level.PRODUCT)}{sign}{factor}"
+        case "@":
+            return Level.PRODUCT, rf"{_expr(left, Level.PRODUCT)} \, {_expr(right, Level.POWER)}"
+        case "/":
+            level, text = _form(right)
+            denominator = rf"\big({text}\big)" if level < Level.POWER else text
+            return Level.PRODUCT, f"{_expr(left, Level.PRODUCT)} / {denominator}"
+        case _:
+            exponent = expression(right)
+            return Level.POWER, f"{_expr(left, Level.ATOM)}^" + (exponent if len(exponent) == 1 else f"{{{exponent}}}")
+
+
+def _call(expr: ast.Call) -> str:
+    if expr.function in DELIMITERS and len(expr.arguments) == 1 and not expr.over:
+        opening, closing = DELIMITERS[expr.function]
+        return opening + expression(expr.arguments[0]) + closing
+    arguments = ", ".join(map(expression, expr.arguments))
+    if expr.parameters:
+        arguments += "; " + ", ".join(map(expression, expr.parameters))
+    if expr.over:
+        arguments += rf" \text{{ over {escaped(expr.over)}}}"
+    return rf"\mathrm{{{escaped(expr.function)}}}({arguments})"
+
+
+def _indexed(body: ast.Expr) -> str:
+    """The summand of a running sum: its name with the index ``i`` in the place of ``t``."""
+    if isinstance(body, ast.Name):
+        return f"{{{symbol_latex(body.symbol)}}}_i"
+    return _expr(body, Level.POWER)

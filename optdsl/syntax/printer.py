@@ -1,0 +1,324 @@
+"""The syntax tree as text: the one canonical spelling, Unicode with the fewest brackets that a reader needs.
+
+``parse(unparse(module))`` gives ``module`` back. Comments are not in the tree and so not in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from enum import IntEnum
+
+from optdsl.syntax import ast
+from optdsl.syntax.names import display
+from optdsl.syntax.vocabulary import SUPERSCRIPTS
+
+INDENT = "    "
+
+FENCES = {"abs": ("|", "|"), "norm": ("‖", "‖"), "floor": ("⌊", "⌋"), "ceil": ("⌈", "⌉")}
+"""Functions that are written around their one argument."""
+
+_RAISED = {ordinary: raised for raised, ordinary in SUPERSCRIPTS.items()}
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Level(IntEnum):
+    """How tightly a form binds; each is named for what it can hold, from the grammar's rules."""
+
+    VALUE = 0
+    OR = 1
+    AND = 2
+    NOT = 3
+    COMPARE = 4
+    SUM = 5
+    SIGN = 6
+    PRODUCT = 7
+    JUXTAPOSED = 8
+    FACTOR = 9
+    POSTFIX = 10
+    ATOM = 11
+
+
+Node = ast.Module | ast.Import | ast.Function | ast.Optimizer | ast.Stmt | ast.Expr
+
+
+def unparse(node: Node) -> str:
+    """The canonical text of a module or declaration (ends in a line break), a statement, or an expression."""
+    match node:
+        case ast.Module(imports, functions, optimizers):
+            blocks = ["".join(map(_import, imports))] if imports else []
+            blocks += [_lines(_function(f)) for f in functions]
+            blocks += [_lines(_optimizer(o)) for o in optimizers]
+            return "\n".join(blocks)
+        case ast.Import():
+            return _import(node)
+        case ast.Function():
+            return _lines(_function(node))
+        case ast.Optimizer():
+            return _lines(_optimizer(node))
+        case ast.Assign() | ast.If() | ast.ForElements() | ast.ForSupport() | ast.Repeat() | ast.Return():
+            return "\n".join(_block((node,)))
+        case _:
+            return _expr(node, Level.VALUE)
+
+
+# ---------------------------------------------------------------------------------------------------- declarations
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(line + "\n" for line in lines)
+
+
+def _indented(lines: Iterable[str]) -> Iterator[str]:
+    return (INDENT + line if line else line for line in lines)
+
+
+def _import(node: ast.Import) -> str:
+    file = node.file if _IDENTIFIER.fullmatch(node.file) else _string(node.file)
+    return f"import {node.name} from {file}\n"
+
+
+def _function(node: ast.Function) -> Iterator[str]:
+    parameters = f"; {_names(node.parameters)}" if node.parameters else ""
+    yield f"function {node.name}({_names(node.arguments)}{parameters}):"
+    yield from _indented(_doc(node.doc))
+    yield from _indented(_block(node.body))
+
+
+def _optimizer(node: ast.Optimizer) -> Iterator[str]:
+    base = f" extends {node.base}" if node.base else ""
+    yield f"optimizer {node.name}{base}{' over flat θ' if node.flat else ''}:"
+    sections = [list(_doc(node.doc))]
+    if node.inputs:
+        sections.append(["input:", *_indented(_inputs(node.inputs))])
+    if node.states:
+        sections.append(["initialize:", *_indented(_aligned([_state(s) for s in node.states]))])
+    if node.body:
+        sections.append(["for t = 1 to … do", *_indented(_block(node.body))])
+    if node.returns is not None:
+        sections.append([f"return {_expr(node.returns, Level.OR)}"])
+    for i, section in enumerate(filter(None, sections)):
+        if i:
+            yield ""
+        yield from _indented(section)
+
+
+def _doc(text: str) -> Iterator[str]:
+    if text:
+        lines = f'"""{text}'.split("\n")
+        yield from [*lines, '"""'] if len(lines) > 1 else [lines[0] + '"""']
+
+
+def _inputs(inputs: Sequence[ast.Input]) -> Iterator[str]:
+    lines = iter(_aligned([_input(i) for i in inputs]))
+    starred = False
+    for declaration, line in zip(inputs, lines, strict=True):
+        if declaration.keyword_only and not starred:
+            starred = True
+            yield "*"
+        yield line
+
+
+def _input(node: ast.Input) -> tuple[str, ...]:
+    """The columns of one line: what it is, its constraints, its text."""
+    head = _names(node.names)
+    if node.python_name is not None:
+        head += f" ({node.python_name})"
+    if node.choices:
+        head += f" ∈ {{{', '.join(map(_string, node.choices))}}}"
+    if node.defaults is not None:
+        head += f" {':=' if node.fixed else '='} {', '.join(_expr(d, Level.SUM) for d in node.defaults)}"
+    where = "where " + ", ".join(map(_constraint, node.constraints)) if node.constraints else ""
+    return head, where, f"-- {node.doc}" if node.doc else ""
+
+
+def _constraint(node: ast.Constraint) -> str:
+    message = "" if node.message is None else f" else {_string(node.message)}"
+    return _expr(node.condition, Level.OR) + message
+
+
+def _state(node: ast.State) -> tuple[str, ...]:
+    value = "" if node.value is None else f" ← {_expr(node.value, Level.SUM)}"
+    key = "" if node.key is None else f" ({node.key})"
+    shape = "" if node.shape is None else f": {_expr(node.shape, Level.SUM)}"
+    tails = [] if node.condition is None else [f"if {_expr(node.condition, Level.OR)}"]
+    tails += ["at construction"] if node.eager else []
+    return _name(node.name) + value + key + shape, " ".join(tails)
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    """Rows of cells with each column at one place; a cell that nothing follows takes no part in the widths."""
+    widths = [0] * max(map(len, rows), default=0)
+    for row in rows:
+        for i, cell in enumerate(row):
+            if any(row[i + 1 :]):
+                widths[i] = max(widths[i], len(cell))
+    return [
+        "".join(f"{cell:<{width}}{'    ' if width else ''}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+# ------------------------------------------------------------------------------------------------------ statements
+
+
+def _block(body: Iterable[ast.Stmt]) -> Iterator[str]:
+    for stmt in body:
+        match stmt:
+            case ast.Assign(targets, ast.Cases(cases), None):
+                yield from _brace(f"{_names(targets)} ← ", cases)
+            case ast.Assign(targets, value, where):
+                condition = "" if where is None else f" where {_expr(where, Level.OR)}"
+                yield f"{_names(targets)} ← {_expr(value, Level.OR)}{condition}"
+            case ast.If(branches, orelse):
+                for i, branch in enumerate(branches):
+                    yield f"{'else if' if i else 'if'} {_expr(branch.condition, Level.OR)}"
+                    yield from _indented(_block(branch.body))
+                if orelse:
+                    yield "else"
+                    yield from _indented(_block(orelse))
+            case ast.ForElements(inner):
+                yield "for i = 0, 1, …, d-1 do"
+                yield from _indented(_block(inner))
+            case ast.ForSupport(name, inner):
+                yield f"for i in support({_name(name)}) do"
+                yield from _indented(_block(inner))
+            case ast.Repeat(count, inner):
+                yield f"repeat {_expr(count, Level.SUM)} times"
+                yield from _indented(_block(inner))
+            case ast.Return(value):
+                yield f"return {_expr(value, Level.OR)}"
+
+
+def _brace(start: str, cases: tuple[ast.Case, ...]) -> Iterator[str]:
+    """A brace over several lines, its conditions one below the other."""
+    for i, line in enumerate(_aligned([_case(case) for case in cases])):
+        yield (" " * len(start) if i else start) + line
+
+
+def _case(case: ast.Case) -> tuple[str, str]:
+    condition = "otherwise" if case.condition is None else f"if {_expr(case.condition, Level.OR)}"
+    return f"{{ {_expr(case.value, Level.OR)}", condition
+
+
+# ----------------------------------------------------------------------------------------------------- expressions
+
+
+def _expr(expr: ast.Expr, least: Level) -> str:
+    """``expr``, in brackets if it binds less tightly than ``least``."""
+    level, text = _form(expr)
+    return f"({text})" if level < least else text
+
+
+def _form(expr: ast.Expr) -> tuple[Level, str]:
+    match expr:
+        case ast.Name():
+            return Level.POSTFIX if expr.symbol.superscript else Level.ATOM, _name(expr)
+        case ast.Number():
+            return Level.SIGN if expr.value < 0 else Level.JUXTAPOSED, _number(expr)
+        case ast.Bool(value):
+            return Level.ATOM, "true" if value else "false"
+        case ast.String(value):
+            return Level.ATOM, _string(value)
+        case ast.NoneLiteral():
+            return Level.ATOM, "none"
+        case ast.StepTime():
+            return Level.ATOM, "t"
+        case ast.Gradient():
+            return Level.ATOM, "∇f_t(θ_{t-1})"
+        case ast.Unary("-", operand):
+            return Level.SIGN, "-" + _expr(operand, Level.JUXTAPOSED)
+        case ast.Unary("not", operand):
+            return Level.NOT, "not " + _expr(operand, Level.NOT)
+        case ast.Unary(_, operand):
+            return Level.POSTFIX, _expr(operand, Level.ATOM) + "ᵀ"
+        case ast.Binary():
+            return _binary(expr)
+        case ast.Compare(operands, ops):
+            rest = (f" {op} {_expr(o, Level.SUM)}" for op, o in zip(ops, operands[1:], strict=True))
+            return Level.COMPARE, _expr(operands[0], Level.SUM) + "".join(rest)
+        case ast.Call():
+            return _call(expr)
+        case ast.Cases(cases):
+            return Level.VALUE, " ".join(" ".join(_case(case)) for case in cases)
+        case ast.Running(op, body):
+            return Level.ATOM, f"{'∏' if op == '*' else '∑'}_{{i=1}}^{{t}} {_expr(body, Level.ATOM)}"
+
+
+def _binary(expr: ast.Binary) -> tuple[Level, str]:
+    left, right = expr.left, expr.right
+    match expr.op:
+        case "or":
+            return Level.OR, f"{_expr(left, Level.OR)} or {_expr(right, Level.AND)}"
+        case "and":
+            return Level.AND, f"{_expr(left, Level.AND)} and {_expr(right, Level.NOT)}"
+        case "+" | "-":
+            return Level.SUM, f"{_expr(left, Level.SUM)} {expr.op} {_expr(right, Level.PRODUCT)}"
+        case "*":
+            return _product(left, right)
+        case "/" | "@":
+            divisor = _expr(right, Level.JUXTAPOSED if _is_number(right) else Level.FACTOR)
+            return Level.PRODUCT, f"{_expr(left, Level.PRODUCT)} {expr.op} {divisor}"
+        case _:
+            base = _expr(left, Level.JUXTAPOSED if _is_literal(left) else Level.ATOM)
+            return Level.JUXTAPOSED if _is_literal(left) else Level.POSTFIX, base + _exponent(right)
+
+
+def _product(left: ast.Expr, right: ast.Expr) -> tuple[Level, str]:
+    """Factors side by side where that can be read; else, after a quotient or before a number, with a dot."""
+    if _form(left)[0] is Level.PRODUCT or _is_number(right):
+        return Level.PRODUCT, f"{_expr(left, Level.PRODUCT)} · {_expr(right, Level.JUXTAPOSED)}"
+    return Level.JUXTAPOSED, f"{_expr(left, Level.JUXTAPOSED)} {_expr(right, Level.FACTOR)}"
+
+
+def _is_literal(expr: ast.Expr) -> bool:
+    return isinstance(expr, ast.Number) and expr.value >= 0
+
+
+def _is_number(expr: ast.Expr) -> bool:
+    """A number or a power of one: it can stand only first among factors side by side."""
+    return _is_literal(expr) or (isinstance(expr, ast.Binary) and expr.op == "^" and _is_literal(expr.left))
+
+
+def _exponent(expr: ast.Expr) -> str:
+    match expr:
+        case ast.Number(int() as value) if value >= 0:
+            return "".join(_RAISED[digit] for digit in str(value))
+        case ast.StepTime():
+            return "^t"
+        case ast.Name(symbol, ast.Time.NONE) if len(symbol.base) == 1 and symbol.base != "T" and not symbol.superscript:
+            return "^" + _name(expr)
+        case _:
+            return f"^({_expr(expr, Level.OR)})"
+
+
+def _call(expr: ast.Call) -> tuple[Level, str]:
+    plain = len(expr.arguments) == 1 and not expr.parameters and not expr.over
+    if plain and expr.function in FENCES:
+        opening, closing = FENCES[expr.function]
+        return Level.ATOM, opening + _expr(expr.arguments[0], Level.OR) + closing
+    if plain and expr.function == "sqrt":
+        operand = expr.arguments[0]
+        return Level.FACTOR, "√" + _expr(operand, Level.JUXTAPOSED if _is_literal(operand) else Level.ATOM)
+    arguments = ", ".join(_expr(a, Level.OR) for a in expr.arguments)
+    if expr.over:
+        arguments += f"{', ' if arguments else ''}over {expr.over}"
+    if expr.parameters:
+        arguments += "; " + ", ".join(_expr(p, Level.OR) for p in expr.parameters)
+    return Level.ATOM, f"{expr.function}({arguments})"
+
+
+def _number(node: ast.Number) -> str:
+    return node.text or repr(node.value)
+
+
+def _name(node: ast.Name) -> str:
+    return display(node.symbol, node.time)
+
+
+def _names(names: Iterable[ast.Name]) -> str:
+    return ", ".join(map(_name, names))
+
+
+def _string(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
