@@ -37,8 +37,17 @@ class Unit:
 
     @property
     def module(self) -> str:
-        """Name of the Python module that holds its class."""
-        return module_name(self.program.name)
+        """Name of the Python module that holds the class: ``AdamW`` → ``adamw``, a keyword with an underscore."""
+        name = self.program.name.lower()
+        return f"{name}_" if keyword.iskeyword(name) else name
+
+    @property
+    def class_file(self) -> str:
+        return f"{self.module}.py"
+
+    @property
+    def kernel_file(self) -> str:
+        return f"_{self.module}_triton.py"
 
 
 @dataclass(frozen=True)
@@ -107,21 +116,17 @@ def check_file(path: str, specs: _Specs) -> Checked:
 
 def emit(units: Iterable[Unit], kept: Mapping[str, str] | None = None) -> dict[str, str]:
     """The package of ``units``: a module and a kernel for each, ``__init__`` and the support that they share."""
+    from optdsl.emit.latex import latex
     from optdsl.emit.optimizer import emit_module
     from optdsl.emit.triton import emit_kernel
 
     files: dict[str, str] = {}
     for unit in units:
-        files[f"{unit.module}.py"] = _with_header(unit.source, emit_module(unit.program))
-        files[f"_{unit.module}_triton.py"] = _with_header(unit.source, emit_kernel(unit.program))
+        algorithm = latex(unit.checked.optimizer)
+        files[unit.class_file] = _with_header(unit.source, emit_module(unit.program, algorithm))
+        files[unit.kernel_file] = _with_header(unit.source, emit_kernel(unit.program))
     exports = {**(kept or {}), **{unit.program.name: unit.module for unit in units}}
     return {"__init__.py": _init(exports), **files, **_support()}
-
-
-def module_name(optimizer: str) -> str:
-    """``AdamW`` → ``adamw``; a Python keyword gets a trailing underscore."""
-    name = optimizer.lower()
-    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 # ----------------------------------------------------------------------------------------------------------- specs
@@ -165,7 +170,7 @@ def _clashes(units: Iterable[Unit]) -> list[Diagnostic]:
             diagnostics.append(
                 Diagnostic(
                     "E004",
-                    f"`{unit.program.name}` and `{other.program.name}` would both be written to `{unit.module}.py`",
+                    f"`{unit.program.name}` and `{other.program.name}` would both be written to `{unit.class_file}`",
                     unit.checked.optimizer.name_span,
                     labels=(Label(other.checked.optimizer.name_span, "the other one"),),
                     help="rename one of them, or compile them into different packages",

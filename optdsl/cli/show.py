@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from enum import Enum, StrEnum
 
-from optdsl.compiler import Unit
+from optdsl.compiler import Unit, emit
+from optdsl.emit.latex import latex
+from optdsl.emit.python import emit_functions, selected
+from optdsl.emit.reading import reading
 from optdsl.ir.cost import Configuration, costs
+from optdsl.ir.printer import program_text
 from optdsl.source import Span
 
 
@@ -24,12 +28,6 @@ class Stage(StrEnum):
 
 def show_stage(unit: Unit, stage: Stage) -> str:
     """The text of ``unit`` at ``stage``."""
-    from optdsl.emit.latex import latex
-    from optdsl.emit.optimizer import emit_module
-    from optdsl.emit.python import emit_functions
-    from optdsl.emit.triton import emit_kernel
-    from optdsl.ir.printer import program_text
-
     match stage:
         case Stage.AST:
             return tree(unit.checked.optimizer)
@@ -40,17 +38,20 @@ def show_stage(unit: Unit, stage: Stage) -> str:
         case Stage.FOREACH:
             return emit_functions(unit.program).multi_tensor
         case Stage.TRITON:
-            return emit_kernel(unit.program)
+            return emit([unit])[unit.kernel_file]
         case Stage.CLASS:
-            return emit_module(unit.program)
+            return emit([unit])[unit.class_file]
         case Stage.LATEX:
             return latex(unit.checked.optimizer)
 
 
+def show_reading(unit: Unit) -> str:
+    """Every statement fully bracketed, with its type."""
+    return reading(unit.checked)
+
+
 def show_cost(unit: Unit) -> str:
     """Whole tensors read and written per step and variant, as a table for each configuration that matters."""
-    from optdsl.emit.python import selected
-
     rows = costs(unit.program, selected(unit.program))
     table = [[f"{unit.program.name}: whole tensors read and written", *rows[0].accesses]]
     table += [[_title(row), *map(str, row.accesses.values())] for row in rows]
