@@ -1,0 +1,98 @@
+"""Checks of the constructor's arguments, in torch's form: ``if not 0 <= lr: raise ValueError(…)``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from optdsl.emit.optimizer.quoting import f_string, literal
+from optdsl.emit.optimizer.values import group_value, unpack
+from optdsl.emit.python.expressions import HostPrinter
+from optdsl.ir.nodes import Argument, Check, Const, Expr, Hyper, Op, Program, Scalar, walk
+
+NEGATED = {"lt": "ge", "ge": "lt", "le": "gt", "gt": "le", "eq": "ne", "ne": "eq"}
+MIRRORED = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
+SYMBOLS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+
+def check_lines(program: Program) -> Iterator[str]:
+    """The statements that raise ValueError for an argument out of its range; none if there is nothing to check."""
+    choices = [argument for argument in program.arguments if argument.choices and not argument.fixed]
+    names = _read(program.checks) | {argument.scalars[0].name for argument in choices}
+    tuples = list(unpack(program, names))
+    for argument in program.arguments:
+        if len(argument.scalars) == 1 and argument.scalars[0].name in names:
+            yield f"{argument.scalars[0].name} = {group_value(program, argument.scalars[0].name)}"
+    yield from tuples
+    for check in program.checks:
+        yield f"if {_violation(check.condition)}:"
+        yield f"    raise ValueError({_message(check.message)})"
+    for argument in choices:
+        name = argument.scalars[0].name
+        yield f"if {name} not in ({', '.join(['None', *map(literal, argument.choices)])}):"
+        yield f"    raise ValueError({_message((f'Invalid {argument.name} value: ', argument.scalars[0]))})"
+
+
+def _read(checks: tuple[Check, ...]) -> set[str]:
+    """The scalars that the checks read or show."""
+    names = {node.name for check in checks for node in walk(check.condition) if isinstance(node, Hyper)}
+    return names | {part.name for check in checks for part in check.message if isinstance(part, Scalar)}
+
+
+def _message(parts: tuple[str | Argument | Scalar, ...]) -> str:
+    shown: list[tuple[bool, str]] = []
+    for part in parts:
+        match part:
+            case Scalar(name=name):
+                shown.append((True, name))
+            case Argument(name=name):
+                shown.append((True, f"group['{name}']"))
+            case _:
+                shown.append((False, part))
+    return f_string(shown)
+
+
+_print = HostPrinter(lambda expr: expr.name if isinstance(expr, Hyper) else str(expr))
+
+
+def _violation(condition: Expr) -> str:
+    """The condition of the ``if`` that raises: a range is negated as a whole, so that NaN is out of it."""
+    operands = _chain(condition)
+    if operands is not None:
+        return f"not {operands}"
+    return _print(_negated(condition))
+
+
+def _chain(condition: Expr) -> str | None:
+    """A comparison, or several that share operands, as Python chains them: ``0 <= beta1 < 1``; None for others."""
+    links = _conjuncts(condition)
+    if not all(isinstance(link, Op) and link.op in SYMBOLS for link in links):
+        return None
+    comparisons = [link for link in links if isinstance(link, Op)]
+    if len(comparisons) == 1 and isinstance(comparisons[0].args[1], Const):
+        (left, right), op = comparisons[0].args, MIRRORED[comparisons[0].op]
+        return f"{_print.within(right, 4)} {SYMBOLS[op]} {_print.within(left, 4)}"
+    if any(a.args[1] != b.args[0] for a, b in pairwise(comparisons)):
+        return None
+    rest = "".join(f" {SYMBOLS[link.op]} {_print.within(link.args[1], 4)}" for link in comparisons)
+    return f"{_print.within(comparisons[0].args[0], 4)}{rest}"
+
+
+def _conjuncts(condition: Expr) -> list[Expr]:
+    if isinstance(condition, Op) and condition.op == "and":
+        return [conjunct for arg in condition.args for conjunct in _conjuncts(arg)]
+    return [condition]
+
+
+def _negated(condition: Expr) -> Expr:
+    match condition:
+        case Op("not", (a,)):
+            return a
+        case Op("and", (a, b)):
+            return Op("or", (_negated(a), _negated(b)))
+        case Op("or", (a, b)):
+            return Op("and", (_negated(a), _negated(b)))
+        case Op(op, args) if op in NEGATED:
+            return Op(NEGATED[op], args)
+        case _:
+            return Op("not", (condition,))

@@ -1,0 +1,146 @@
+"""Prints the module of one optimizer."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from optdsl.emit.optimizer import signature
+from optdsl.emit.optimizer.checks import check_lines
+from optdsl.emit.optimizer.quoting import docstring, literal
+from optdsl.emit.optimizer.values import group_value, printer, unpack
+from optdsl.emit.python import emit_functions, hyperparameters, reads_step
+from optdsl.ir.nodes import Const, Program, Rate, State
+
+WIDTH = 120
+"""Prose is folded to this width."""
+
+SUPPORT = ("foreach", "full_state", "scalar_state", "scalars")
+"""What a module may need of ``_support`` besides the base class."""
+
+
+def emit_module(program: Program, algorithm: str = "") -> str:
+    r"""The text of the module: imports, the class, and the functions of its variants.
+
+    ``algorithm`` is the algorithm box in LaTeX (``\begin{aligned}`` …) for the class's doc string; "" leaves it out.
+    """
+    emitted = emit_functions(program)
+    functions = [emitted.single_tensor, emitted.multi_tensor, emitted.capturable, emitted.differentiable]
+    init_state = list(_init_state(program))
+    used = set(re.findall(r"\b(\w+)[.(]", "\n".join([*functions, *init_state])))
+    return (
+        _environment()
+        .get_template("module.py.j2")
+        .render(
+            name=program.name,
+            uses_math="math" in used,
+            support=["BaseOptimizer", *(name for name in SUPPORT if name in used)],
+            doc=docstring(_doc(program, algorithm), "    "),
+            attributes=list(_attributes(program)),
+            signature=list(signature.signature(program)),
+            defaults=list(signature.defaults(program)),
+            older=list(_older(program)),
+            checks=list(check_lines(program)),
+            unpacked=list(unpack(program, hyperparameters(program))),
+            hyperparameters=list(_hyperparameters(program)),
+            state_keys=_state_keys(program),
+            init_state=init_state,
+            variants=[re.findall(r"def (\w+)", function)[0] for function in functions],
+            functions=[function.strip("\n") for function in functions],
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("optdsl.emit.optimizer"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _doc(program: Program, algorithm: str) -> str:
+    """The class's doc string: what the spec says of it, the algorithm between the first paragraph and the rest."""
+    summary, _, rest = inspect.cleandoc(program.doc).partition("\n\n")
+    box = f".. math::\n{textwrap.indent(algorithm, '   ')}" if algorithm else ""
+    arguments = signature.documentation(program, WIDTH - 4)
+    return "\n\n".join(part for part in (summary.strip() or program.name, box, rest.strip(), arguments) if part)
+
+
+def _attributes(program: Program) -> Iterator[tuple[str, str]]:
+    """The class attributes in which the optimizer differs from the base class."""
+    yield "_module", "__name__"
+    if not program.counts_steps:
+        yield "_counts_steps", "False"
+    if not reads_step(program):
+        yield "_reads_step", "False"
+    if program.scalar_states:
+        yield "_scalar_states", _tuple(literal(state.key) for state in program.scalar_states)
+    if any(state.initial is None for state in program.states):
+        yield "_late_states", _tuple(literal(state.key) for state in program.states if state.initial is None)
+    if any(state.eager for state in program.states):
+        yield "_eager", "True"
+
+
+def _older(program: Program) -> Iterator[str]:
+    """What a checkpoint of before an argument existed lacks; fixed arguments are what they are in any checkpoint."""
+    for argument in program.arguments:
+        value = signature.default(argument)
+        if argument.fixed:
+            yield f'group["{argument.name}"] = {value}'
+        elif argument.scalars and value is not None:
+            yield f'group.setdefault("{argument.name}", {value})'
+
+
+def _hyperparameters(program: Program) -> Iterator[tuple[str, str]]:
+    """The keywords of the functions and their values in ``group``, tuples having been unpacked."""
+    together = {
+        scalar.name for argument in program.arguments if len(argument.scalars) > 1 for scalar in argument.scalars
+    }
+    for name in hyperparameters(program):
+        yield name, name if name in together else group_value(program, name)
+
+
+def _state_keys(program: Program) -> str:
+    """The tuple of state keys, each only under its condition."""
+    show = printer(program)
+    return _tuple(
+        literal(state.key) + ("" if state.condition is None else f" if {show(state.condition)} else None")
+        for state in program.states
+    )
+
+
+def _tuple(items: Iterable[str]) -> str:
+    """The tuple of ``items``; "" for the empty one, which the base class has."""
+    items = list(items)
+    return f"({', '.join(items)}{',' if len(items) == 1 else ''})" if items else ""
+
+
+def _init_state(program: Program) -> Iterator[str]:
+    """Statements that put the initial values into ``state``."""
+    for state in program.states:
+        if state.initial is None:
+            continue
+        line = f'state["{state.key}"] = {_initial(program, state)}'
+        if state.condition is None:
+            yield line
+        else:
+            yield f"if {printer(program)(state.condition)}:"
+            yield f"    {line}"
+
+
+def _initial(program: Program, state: State) -> str:
+    value = printer(program)(state.initial or Const(0))
+    if state.rate is not Rate.ELEMENT:
+        return f"scalar_state({value}, param, group)"
+    if state.initial == Const(0):
+        return "torch.zeros_like(param, memory_format=torch.preserve_format)"
+    return f"full_state({value}, param)"
