@@ -150,7 +150,7 @@ class _Specs:
             return source
         if source is None:
             return Diagnostic(
-                "E003",
+                "E803",
                 f"there is no spec `{imported.file}` to import `{imported.name}` from",
                 imported.span,
                 note=f"looked beside `{imported.span.source.name}` and among the specs that come with optdsl",
@@ -161,7 +161,7 @@ class _Specs:
 
 
 def _clashes(units: Iterable[Unit]) -> list[Diagnostic]:
-    """E004 for every optimizer whose module another one has taken."""
+    """E804 for every optimizer whose module another one has taken."""
     first: dict[str, Unit] = {}
     diagnostics = []
     for unit in units:
@@ -169,7 +169,7 @@ def _clashes(units: Iterable[Unit]) -> list[Diagnostic]:
         if other is not unit:
             diagnostics.append(
                 Diagnostic(
-                    "E004",
+                    "E804",
                     f"`{unit.program.name}` and `{other.program.name}` would both be written to `{unit.class_file}`",
                     unit.checked.optimizer.name_span,
                     labels=(Label(other.checked.optimizer.name_span, "the other one"),),

@@ -11,18 +11,18 @@ SUFFIX = ".opt"
 
 
 def read_source(path: str | Path) -> Source | Diagnostic:
-    """The spec at ``path``; E001 if it cannot be read, E002 if it is not UTF-8."""
+    """The spec at ``path``; E801 if it cannot be read, E802 if it is not UTF-8."""
     try:
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        return Diagnostic("E001", f"cannot read the spec: {reason[:1].lower()}{reason[1:]}", whole_file(path))
+        return Diagnostic("E801", f"cannot read the spec: {reason[:1].lower()}{reason[1:]}", whole_file(path))
     try:
         return Source(str(path), data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return Diagnostic(
-            "E002",
+            "E802",
             f"the spec is not UTF-8: line {line} has the byte 0x{data[error.start]:02x}",
             whole_file(path),
             help="save the file as UTF-8",

@@ -29,7 +29,7 @@ class Package:
 
     @classmethod
     def read(cls, folder: Path) -> Package:
-        """The package at ``folder``, which need not exist. E005 if something else is there."""
+        """The package at ``folder``, which need not exist. E805 if something else is there."""
         init = folder / "__init__.py"
         if folder.exists() and not folder.is_dir():
             return cls(folder, {}, (_not_ours(folder, "is not a folder"),))
@@ -41,7 +41,7 @@ class Package:
         return cls(folder, {name: module for name, module in exports.items() if (folder / f"{module}.py").is_file()})
 
     def conflicts(self, files: Mapping[str, str]) -> tuple[Diagnostic, ...]:
-        """E005 for each of ``files`` in whose place something lies that optdsl has not written."""
+        """E805 for each of ``files`` in whose place something lies that optdsl has not written."""
         targets = (self.folder / path for path in files)
         return tuple(_not_ours(t, "was not written by optdsl") for t in targets if t.exists() and not _is_ours(t))
 
@@ -60,7 +60,7 @@ class Package:
         return "".join(out)
 
     def write(self, files: Mapping[str, str]) -> tuple[Diagnostic, ...]:
-        """Write ``files``, all of them or (E006) none."""
+        """Write ``files``, all of them or (E806) none."""
         new: dict[Path, Path] = {}
         old: dict[Path, bytes | None] = {}
         try:
@@ -79,7 +79,7 @@ class Package:
                 temporary.unlink(missing_ok=True)
             if isinstance(error, OSError):
                 place = whole_file(error.filename2 or error.filename or self.folder)
-                return (Diagnostic("E006", f"cannot write the package: {error.strerror}", place),)
+                return (Diagnostic("E806", f"cannot write the package: {error.strerror}", place),)
             raise
         return ()
 
@@ -107,7 +107,7 @@ def _restore(target: Path, content: bytes | None) -> None:
 
 def _not_ours(path: Path, why: str) -> Diagnostic:
     return Diagnostic(
-        "E005",
+        "E805",
         f"the package cannot be written here: `{path}` {why}",
         whole_file(path),
         help="choose another folder with `-o`",

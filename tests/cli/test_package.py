@@ -66,7 +66,7 @@ def test_a_failure_leaves_everything_as_it_was(tmp_path: Path, blocked: str) -> 
         (tmp_path / blocked / "inside").write_text("x")
     before = tree(tmp_path)
     (diagnostic,) = package.write(FILES)
-    assert diagnostic.code == "E006"
+    assert diagnostic.code == "E806"
     assert blocked in diagnostic.span.source.name
     assert tree(tmp_path) == before
 
@@ -80,7 +80,7 @@ def test_the_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
 def test_a_package_of_someone_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "__init__.py").write_text("import mine\n")
     (diagnostic,) = Package.read(tmp_path).diagnostics
-    assert diagnostic.code == "E005"
+    assert diagnostic.code == "E805"
     assert diagnostic.message.endswith("was not written by optdsl")
 
 

@@ -98,8 +98,8 @@ def test_end_of_file_gets_a_caret() -> None:
 
 
 def test_file_without_text_has_no_snippet() -> None:
-    assert render_text(Diagnostic("E001", "cannot read", Span(Source("x.opt", ""), 0, 0), help="look")) == (
-        "error[E001]: cannot read\n --> x.opt\n  = help: look"
+    assert render_text(Diagnostic("E801", "cannot read", Span(Source("x.opt", ""), 0, 0), help="look")) == (
+        "error[E801]: cannot read\n --> x.opt\n  = help: look"
     )
 
 
