@@ -22,11 +22,12 @@ from .state import as_real, detach_state, increment, scalar_state
 Keys = tuple[str | None, ...]
 """Keys of the states, in the order in which the functions take them; None for one that a group does not use."""
 
-_check_graph_capture = getattr(
-    torch.optim.Optimizer,
-    "_accelerator_graph_capture_health_check",
-    getattr(torch.optim.Optimizer, "_cuda_graph_capture_health_check", None),  # the name in older versions of torch
-)
+def _check_graph_capture(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse to be captured in a graph unless all groups are capturable; torch 2.9 has this by another name."""
+    if hasattr(optimizer, "_accelerator_graph_capture_health_check"):
+        optimizer._accelerator_graph_capture_health_check()
+    else:
+        optimizer._cuda_graph_capture_health_check()
 
 
 class BaseOptimizer(torch.optim.Optimizer):
@@ -163,15 +164,17 @@ class BaseOptimizer(torch.optim.Optimizer):
         return loss
 
     def _init_group(
-        self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], *states_and_steps: list[Tensor | None]
+        self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], *states_and_steps: list[Any]
     ) -> bool:
         """Fill the lists with what a step of ``group`` works on; create state where there is none.
 
         They are the parameters that have a gradient, their gradients, a list per state and the step counts. Returns
         whether any parameter is complex.
         """
-        params += [param for param in group["params"] if param.grad is not None]
-        grads += [param.grad for param in params]
+        for param in group["params"]:
+            if (grad := param.grad) is not None:
+                params.append(param)
+                grads.append(grad)
         if any(grad.is_sparse for grad in grads):
             raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
         if group["fused"]:
