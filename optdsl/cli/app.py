@@ -24,13 +24,19 @@ Specs = Annotated[list[str], typer.Argument(metavar="SPEC...", help="The .opt fi
 Format = Annotated[ErrorFormat, typer.Option("--error-format", help="How mistakes are printed.")]
 
 
-@app.callback()
-def optdsl(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"optdsl {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def optdsl(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Options that stand before the command."""
 
 
 @app.command("compile")
