@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from optdsl.resources import spec_names, spec_text
@@ -32,7 +33,7 @@ def read_source(path: str | Path) -> Source | Diagnostic:
 def read_import(file: str, importer: Source) -> Source | Diagnostic | None:
     """The spec that ``import NAME from file`` means: the one beside ``importer``, else the shipped one, else None."""
     name = file.removesuffix(SUFFIX)
-    beside = Path(importer.name).parent / f"{name}{SUFFIX}"
+    beside = Path(os.path.normpath(Path(importer.name).parent / f"{name}{SUFFIX}"))
     if beside.is_file():
         return read_source(beside)
     if name in spec_names():

@@ -10,20 +10,13 @@ from optdsl.check.types import infer_rates
 from optdsl.source import Severity
 from optdsl.syntax import ast
 
-__all__ = ["RULES", "Analysis", "CheckedOptimizer", "analyse"]
+__all__ = ["FIRST_RULES", "RULES", "Analysis", "CheckedOptimizer", "analyse"]
 
-RULES = (
-    identifiers.check,
-    sections.check,
-    inputs.check,
-    states.check,
-    names.check,
-    time.check,
-    flow.check,
-    check_types,
-    concepts.check,
-)
-"""Every rule: from a checked optimizer to its mistakes."""
+FIRST_RULES = (identifiers.check, sections.check, names.check)
+"""Rules that hold for every optimizer, compiled or not."""
+
+RULES = (inputs.check, states.check, time.check, flow.check, check_types)
+"""Rules for what the compiler compiles: where it meets a concept that it does not, they would mislead."""
 
 
 def analyse(module: ast.Module, load: modules.Load) -> Analysis:
@@ -43,15 +36,21 @@ def analyse(module: ast.Module, load: modules.Load) -> Analysis:
 
 
 def _check(optimizer: ast.Optimizer, scope: modules.Scope, report: Report) -> CheckedOptimizer | None:
-    """``optimizer`` with all that it inherits; None if there is a mistake in it."""
+    """``optimizer`` with all that it inherits; None if there is a mistake in it.
+
+    Warnings are for a spec without mistakes, and for what it says itself.
+    """
     flat = modules.flatten(optimizer, scope, report)
     if flat is None:
         return None
     table = infer_rates(flat.optimizer.body, collect(flat.optimizer), flat.functions)
     subject = CheckedOptimizer(flat.optimizer, flat.functions, table)
-    found = [diagnostic for rule in RULES for diagnostic in rule(subject)]
+    not_compiled = list(concepts.check(subject))
+    rules = FIRST_RULES if not_compiled else (*FIRST_RULES, *RULES)
+    found = [*not_compiled, *(diagnostic for rule in rules for diagnostic in rule(subject))]
     found.sort(key=lambda d: (d.span.source is not optimizer.span.source, d.span.start))
-    for diagnostic in found:
-        if diagnostic.severity is Severity.ERROR or diagnostic.span.source == optimizer.span.source:
-            report.add(diagnostic)
-    return None if any(d.severity is Severity.ERROR for d in found) else subject
+    errors = [d for d in found if d.severity is Severity.ERROR]
+    own_warnings = [d for d in found if d.span.source == optimizer.span.source]
+    for diagnostic in errors or own_warnings:
+        report.add(diagnostic)
+    return None if errors else subject

@@ -16,6 +16,11 @@ def is_torch_flag(declaration: ast.Input) -> bool:
     return argument_name(declaration) in TORCH_FLAGS
 
 
+def is_parameter(declaration: ast.Input) -> bool:
+    """True for a line such as ``θ_0 (params) where …``, which constrains the parameters themselves."""
+    return any(name.symbol == PARAMETER for name in declaration.names)
+
+
 def argument_name(declaration: ast.Input) -> str:
     """The name of the constructor argument."""
     return declaration.python_name or python_name(declaration.names[0].symbol)
@@ -65,7 +70,7 @@ def collect(optimizer: ast.Optimizer) -> SymbolTable:
     """
     hyperparameters: dict[ast.Symbol, Hyperparameter] = {}
     for declaration in optimizer.inputs:
-        if is_torch_flag(declaration):
+        if is_torch_flag(declaration) or is_parameter(declaration):
             continue
         defaults = declaration.defaults or (None,) * len(declaration.names)
         for name, identifier, default in zip(declaration.names, scalar_names(declaration), defaults, strict=False):

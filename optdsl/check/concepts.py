@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from optdsl.check import walk
+from optdsl.check.collect import is_parameter
 from optdsl.check.model import CheckedOptimizer
 from optdsl.check.vocabulary import NOT_COMPILED
 from optdsl.source import Diagnostic, Span
@@ -25,6 +27,9 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     )
     for expr in declared:
         yield from () if expr is None else _expression(expr)
+    for declaration in optimizer.inputs:
+        if is_parameter(declaration):
+            yield _not_yet("E910", "a constraint on the parameters", declaration.names[0].span)
     yield from _body(optimizer.body)
     for stmt in optimizer.body:
         for block in walk.blocks(stmt):
@@ -39,9 +44,10 @@ def _body(body: tuple[ast.Stmt, ...]) -> Iterator[Diagnostic]:
     for stmt in walk.statements(body):
         match stmt:
             case ast.ForSupport(name=name):
-                yield _not_yet("E901", "a loop over the stored entries of a sparse gradient", name.span)
+                place = replace(stmt.span, end=name.span.end)
+                yield _not_yet("E901", "a loop over the stored entries of a sparse gradient", place)
             case ast.Repeat(count=count):
-                yield _not_yet("E902", "`repeat`", count.span)
+                yield _not_yet("E902", "`repeat`", replace(stmt.span, end=count.span.end))
             case ast.Assign(targets=targets) if len(targets) > 1:
                 yield _not_yet("E903", "a function of several results", targets[0].span.to(targets[-1].span))
             case ast.Assign(where=where) if where is not None:
@@ -57,8 +63,10 @@ def _expression(expr: ast.Expr) -> Iterator[Diagnostic]:
                 yield _not_yet("E905", f"`{function}` ({NOT_COMPILED[function]})", name_span or inner.span)
             case ast.Call(over=over) if over:
                 yield _not_yet("E905", f"`over {over}`", inner.span)
-            case ast.Binary(op="@") | ast.Unary(op="transpose"):
-                yield _not_yet("E906", "a matrix product or transpose", inner.span)
+            case ast.Binary(op="@"):
+                yield _not_yet("E906", "`@`, the matrix product,", inner.span)
+            case ast.Unary(op="transpose"):
+                yield _not_yet("E906", "`ᵀ`, the transpose,", inner.span)
 
 
 def _running(body: tuple[ast.Stmt, ...], where: str) -> Iterator[Diagnostic]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from optdsl.check import conditions, walk
-from optdsl.check.model import Buffer, CheckedOptimizer, Local, Parameter, SymbolTable, local_key
+from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, Local, Parameter, SymbolTable, local_key
+from optdsl.ir.nodes import DType
 from optdsl.source import Diagnostic, Label
 from optdsl.syntax import ast
 from optdsl.syntax.ast import Time
@@ -27,7 +28,7 @@ Paths = dict[Key, Assigned]
 
 
 def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
-    flow = _Flow(subject.table)
+    flow = _Flow(subject.table, frozenset(subject.table.locals))
     yield from flow.block(subject.optimizer.body)
     for buffer in subject.table.buffers.values():
         if buffer.optional:
@@ -41,6 +42,9 @@ class _Flow:
     """Follows the statements of a body; ``table`` is None in a function, where every name is a local."""
 
     table: SymbolTable | None
+    ever_assigned: frozenset[Key]
+    """The locals that some statement assigns."""
+
     assigned: Paths = field(default_factory=dict)
     facts: frozenset[conditions.Fact] = frozenset()
     present: frozenset[ast.Symbol] = frozenset()
@@ -131,10 +135,10 @@ class _Flow:
     def read_local(self, name: ast.Name, first: ast.Name | None = None) -> Iterator[Diagnostic]:
         assigned = self.assigned.get(local_key(name))
         shown = display(name.symbol, name.time)
-        if assigned is None:
+        if assigned is None and local_key(name) in self.ever_assigned:
             labels = () if first is None else (Label(first.span, "assigned here"),)
             yield Diagnostic("E211", f"`{shown}` is read before it is assigned", name.span, labels=labels)
-        elif not assigned.always:
+        elif assigned is not None and not assigned.always:
             yield Diagnostic(
                 "E211",
                 f"`{shown}` is not assigned on every path to here",
@@ -146,9 +150,10 @@ class _Flow:
     def exists(self, name: ast.Name) -> Iterator[Diagnostic]:
         """A state that exists under a flag is touched only where the flag holds."""
         buffer = self.table.lookup(name) if self.table is not None else None
-        if isinstance(buffer, Buffer) and not conditions.exists(buffer, self.facts):
-            condition = buffer.declaration.condition
-            assert condition is not None
+        condition = buffer.declaration.condition if isinstance(buffer, Buffer) else None
+        if condition is None or (isinstance(condition, ast.Name) and not self.is_flag(condition)):
+            return
+        if not conditions.implies(self.facts, condition):
             yield Diagnostic(
                 "E214",
                 f"`{display(name.symbol, name.time)}` exists only if `{condition.span.text}`",
@@ -156,6 +161,10 @@ class _Flow:
                 help=f"use it under `if {condition.span.text}`",
                 labels=(Label(condition.span, "declared with this condition"),),
             )
+
+    def is_flag(self, name: ast.Name) -> bool:
+        entry = self.table.lookup(name) if self.table is not None else None
+        return isinstance(entry, Hyperparameter) and entry.dtype is DType.BOOL
 
     def is_present(self, name: ast.Name, buffer: Buffer) -> Iterator[Diagnostic]:
         """A state without initial value is read where an earlier step, or this one, has assigned it."""
@@ -245,7 +254,9 @@ def _statement_assigns(stmt: ast.Stmt, symbol: ast.Symbol, facts: frozenset[cond
 def _function(function: ast.Function) -> Iterator[Diagnostic]:
     """A function assigns what it reads, and ends in its one ``return``."""
     given = (*function.arguments, *function.parameters)
-    yield from _Flow(None, {local_key(name): Assigned(name, True) for name in given}).block(function.body)
+    ever_assigned = frozenset(local_key(target) for target, _ in walk.assignments(function.body))
+    flow = _Flow(None, ever_assigned, {local_key(name): Assigned(name, True) for name in given})
+    yield from flow.block(function.body)
     if not function.body or not isinstance(function.body[-1], ast.Return):
         yield Diagnostic(
             "E216",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 from collections.abc import Iterator
 
-from optdsl.check.collect import argument_name
+from optdsl.check.collect import argument_name, is_parameter
 from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, Local, SymbolTable
 from optdsl.check.vocabulary import RESERVED_ARGUMENTS, RESERVED_KEYS, taken_by_python
 from optdsl.source import Diagnostic, Label, Span
@@ -34,6 +34,8 @@ def _optimizer_name(optimizer: ast.Optimizer) -> Iterator[Diagnostic]:
 
 def _arguments(optimizer: ast.Optimizer) -> Iterator[Diagnostic]:
     for declaration in optimizer.inputs:
+        if is_parameter(declaration):
+            continue
         name = declaration.python_name or (argument_name(declaration) if len(declaration.names) == 1 else "")
         span = declaration.python_name_span or declaration.names[0].span
         if keyword.iskeyword(name):

@@ -1,4 +1,4 @@
-"""E401-E412, W401: the lines of ``input:``, their defaults and their constraints."""
+"""E401-E411, W401: the lines of ``input:``, their defaults and their constraints."""
 
 from __future__ import annotations
 
@@ -80,26 +80,9 @@ def _torch_flag(declaration: ast.Input) -> Iterator[Diagnostic]:
 
 
 def _defaults(declaration: ast.Input) -> Iterator[Diagnostic]:
-    names, defaults = declaration.names, declaration.defaults
-    if declaration.python_name is None and len(names) > 1:
-        yield Diagnostic(
-            "E410",
-            "several symbols in one argument need its Python name",
-            names[0].span.to(names[-1].span),
-            help=f"write it in brackets after them: `{', '.join(display(n.symbol) for n in names)} (name) = …`",
-        )
-    if declaration.fixed and defaults is None:
+    if declaration.fixed and declaration.defaults is None:
         yield Diagnostic("E407", f"`{argument_name(declaration)}` is fixed to nothing", declaration.span)
-    if defaults is None:
-        return
-    if len(defaults) != len(names):
-        yield Diagnostic(
-            "E403",
-            f"{_count(len(names), 'symbol')} and {_count(len(defaults), 'default')}",
-            defaults[0].span.to(defaults[-1].span),
-            help="write one default for each symbol",
-        )
-    for default in defaults:
+    for default in declaration.defaults or ():
         yield from _default(declaration, default)
 
 
@@ -125,10 +108,6 @@ def _default(declaration: ast.Input, default: ast.Expr) -> Iterator[Diagnostic]:
             )
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
 def _constraint(declaration: ast.Input, constraint: ast.Constraint, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     table, condition = subject.table, constraint.condition
     used: dict[ast.Symbol, Hyperparameter] = {}
@@ -152,12 +131,14 @@ def _constraint(declaration: ast.Input, constraint: ast.Constraint, subject: Che
     values = {symbol: evaluate(entry.default, {}) for symbol, entry in used.items() if entry.default is not None}
     optional = [s for s, entry in used.items() if isinstance(entry.default, ast.NoneLiteral)]
     if len(values) == len(used) and not optional and evaluate(condition, values) is False:
-        own = ", ".join(d.span.text for d in declaration.defaults or ())
+        defaults = [default.span for default in declaration.defaults or ()]
+        place = defaults[0].to(defaults[-1]) if defaults else declaration.span
         yield Diagnostic(
             "E405",
-            f"the default `{own}` breaks its own constraint",
-            condition.span,
+            f"the default `{place.text}` breaks its own constraint",
+            place,
             help="change the default or the constraint",
+            labels=(Label(condition.span, "the constraint"),),
         )
 
 
@@ -167,7 +148,8 @@ def _not_an_input(name: ast.Name, table: SymbolTable) -> Diagnostic:
         message = f"`{shown}` is not an input"
         return Diagnostic("E406", message, name.span, help="a constraint speaks of inputs alone")
     known = [display(symbol) for symbol in table.hyperparameters]
-    return Diagnostic("E406", f"there is no input `{shown}`", name.span, help=did_you_mean(shown, known))
+    listed = "the inputs are " + ", ".join(f"`{k}`" for k in known)
+    return Diagnostic("E406", f"there is no input `{shown}`", name.span, help=did_you_mean(shown, known) or listed)
 
 
 def _placeholders(constraint: ast.Constraint, subject: CheckedOptimizer) -> Iterator[Diagnostic]:

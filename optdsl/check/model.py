@@ -85,8 +85,8 @@ class SymbolTable:
         if name.symbol == PARAMETER:
             return self.parameter
         return (
-            self.hyperparameters.get(name.symbol)
-            or self.buffers.get(name.symbol)
+            self.buffers.get(name.symbol)
+            or self.hyperparameters.get(name.symbol)
             or self.locals.get(local_key(name))
             or self.locals.get((name.symbol, False))
             or self.locals.get((name.symbol, True))

@@ -103,7 +103,6 @@ def flatten(optimizer: ast.Optimizer, scope: Scope, report: Report, extending: t
     """``optimizer`` with what it inherits; None where its base cannot be found."""
     if optimizer.base is None:
         return Flat(optimizer, scope.functions)
-    place = optimizer.base_span or optimizer.span
     extending = (*extending, optimizer.name)
     found = scope.optimizers.get(optimizer.base)
     if found is None:
@@ -112,12 +111,7 @@ def flatten(optimizer: ast.Optimizer, scope: Scope, report: Report, extending: t
         return None
     base, base_scope = found
     if base_scope is scope and base.name in extending:
-        if len(extending) == 1:
-            message, note = f"`{base.name}` extends itself", ""
-        else:
-            message = f"`{optimizer.name}` and `{base.name}` extend each other"
-            note = " extends ".join(f"`{name}`" for name in (*extending, base.name))
-        report.add(Diagnostic("E601", message, place, note))
+        _extend_each_other(extending[extending.index(base.name) :], scope, report)
         return None
     flat = flatten(base, base_scope, report, extending if base_scope is scope else ())
     if flat is None:
@@ -135,9 +129,23 @@ def flatten(optimizer: ast.Optimizer, scope: Scope, report: Report, extending: t
     return Flat(merged, {**flat.functions, **scope.functions})
 
 
+def _extend_each_other(names: tuple[str, ...], scope: Scope, report: Report) -> None:
+    """Reports a circle of optimizers, at the one that the file has first."""
+    members = [scope.optimizers[name][0] for name in names]
+    start = min(range(len(members)), key=lambda i: members[i].span.start)
+    circle = [*members[start:], *members[:start], members[start]]
+    place = circle[0].base_span or circle[0].span
+    if len(names) == 1:
+        report.add(Diagnostic("E601", f"`{names[0]}` extends itself", place))
+        return
+    route = " extends ".join(f"`{member.name}`" for member in circle)
+    report.add(Diagnostic("E601", "these optimizers extend each other", place, route))
+
+
 def _unknown_base(optimizer: ast.Optimizer, scope: Scope, report: Report) -> None:
     base = optimizer.base or ""
-    mend = did_you_mean(base, scope.optimizers) or f"import it: `import {base} from {base.lower()}`"
+    others = [name for name in scope.optimizers if name != optimizer.name]
+    mend = did_you_mean(base, others) or f"import it: `import {base} from {base.lower()}`"
     place = optimizer.base_span or optimizer.span
     report.add(Diagnostic("E600", f"there is no optimizer `{base}` to extend", place, help=mend))
 

@@ -8,7 +8,8 @@ from optdsl.check import walk
 from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, SymbolTable, local_key
 from optdsl.check.suggest import as_product, did_you_mean
 from optdsl.check.vocabulary import ELEMENTWISE, FUNCTIONS, NOT_COMPILED
-from optdsl.source import Diagnostic, Fix, Label
+from optdsl.ir.nodes import TORCH_FLAGS
+from optdsl.source import Diagnostic, Fix, Label, Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
 
@@ -19,7 +20,7 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     expressions = (*walk.expressions(optimizer.body), *(inner for e in states for inner in walk.walk(e)))
     for expr in expressions:
         if isinstance(expr, ast.Name) and subject.table.lookup(expr) is None:
-            yield _undeclared(expr, subject.table)
+            yield _undeclared(expr, subject.table, subject.functions)
     constraints = (c.condition for i in optimizer.inputs for c in i.constraints)
     calls = (*expressions, *(inner for condition in constraints for inner in walk.walk(condition)))
     yield from _calls(calls, subject.functions)
@@ -27,7 +28,7 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
         yield from _function(function, subject.functions)
 
 
-def _undeclared(name: ast.Name, table: SymbolTable) -> Diagnostic:
+def _undeclared(name: ast.Name, table: SymbolTable, functions: Mapping[str, ast.Function]) -> Diagnostic:
     shown, span = display(name.symbol), name.span
     python = _by_python_name(name, table)
     if python is not None:
@@ -35,12 +36,17 @@ def _undeclared(name: ast.Name, table: SymbolTable) -> Diagnostic:
         return Diagnostic("E100", message, span, help=f"write `{python}`", fix=Fix(span, python))
     symbols = list(dict.fromkeys(table.symbols))
     written = [display(symbol) for symbol in symbols]
+    if name.symbol.base in TORCH_FLAGS:
+        help = "the compiler gives it to every optimizer; leave this out"
+        return Diagnostic("E100", f"a spec does not read `{shown}`", span, help=help)
+    if span.source.text.startswith("(", span.end):
+        return _unknown_function(span, functions)
     message = f"`{shown}` is not declared"
     parts = as_product(shown, [*written, "t"])
     if parts:
         product = " ".join(parts)
         return Diagnostic("E100", message, span, help=f"did you mean the product `{product}`?", fix=Fix(span, product))
-    near = did_you_mean(shown, written) or _same_letter(name.symbol, symbols)
+    near = _same_letter(name.symbol, symbols) or did_you_mean(shown, written)
     mend = near or "declare it under `input:` or `initialize:`, or assign it before this"
     return Diagnostic("E100", message, span, help=mend)
 
@@ -76,13 +82,13 @@ def _calls(expressions: Iterable[ast.Expr], functions: Mapping[str, ast.Function
                 message = f"`{call.function}` takes {least} {noun}, not {given}"
                 yield Diagnostic("E103", message, call.span)
         elif call.function not in NOT_COMPILED:
-            yield Diagnostic(
-                "E102",
-                f"there is no function `{call.function}`",
-                call.name_span or call.span,
-                help=did_you_mean(call.function, (*FUNCTIONS, *functions))
-                or "to multiply, leave a space before the bracket",
-            )
+            yield _unknown_function(call.name_span or call.span, functions)
+
+
+def _unknown_function(span: Span, functions: Iterable[str]) -> Diagnostic:
+    name = span.text
+    mend = did_you_mean(name, (*FUNCTIONS, *functions)) or "define it, or leave a space before the bracket to multiply"
+    return Diagnostic("E102", f"there is no function `{name}`", span, help=mend)
 
 
 def _arguments_of(function: ast.Function, call: ast.Call) -> Iterator[Diagnostic]:

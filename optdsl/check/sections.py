@@ -49,7 +49,7 @@ def _returns(optimizer: ast.Optimizer) -> Iterator[Diagnostic]:
                 help="end the optimizer with `return θ_t`",
             )
         case ast.Name(symbol=symbol, time=ast.Time.NOW) if symbol == PARAMETER:
-            return
+            pass
         case other:
             yield Diagnostic(
                 "E607",

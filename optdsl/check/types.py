@@ -33,9 +33,9 @@ _WORDS = {DType.REAL: "a number", DType.BOOL: "a flag", DType.CHOICE: "a choice"
 
 def describe(type: Type) -> str:
     """``type`` in the user's words."""
-    if type.dtype is DType.REAL and type.is_tensor:
-        return "a tensor"
-    return _WORDS[type.dtype] + (", one per element" if type.is_tensor else "")
+    if not type.is_tensor:
+        return _WORDS[type.dtype]
+    return "a tensor" if type.dtype is DType.REAL else f"{_WORDS[type.dtype]} per element"
 
 
 def hyperparameter_type(entry: Hyperparameter) -> Type:
@@ -127,7 +127,7 @@ class TypeChecker:
                     "E309",
                     "every element of θ is set to one number",
                     span,
-                    "this is a scalar",
+                    "",
                     "an update of θ is made from tensors, such as the gradient",
                 )
         self.types[local_key(target)] = type
@@ -247,7 +247,9 @@ class TypeChecker:
         entry = self.table.lookup(expr) if isinstance(expr, ast.Name) and not self.active else None
         labels: tuple[Label, ...] = ()
         if isinstance(entry, Hyperparameter):
-            labels = (Label(entry.declaration.span, "declared here"),)
+            declared = entry.declaration.span
+            inside = declared.source == expr.span.source and declared.start <= expr.span.start < declared.end
+            labels = () if inside else (Label(declared, "declared here"),)
             if entry.default is None:
                 mend += f", or make it a flag with a default: `{subject} = false`"
         self.error("E302", f"`{subject}` is {describe(type)}, not a condition", expr.span, "", mend, labels)
@@ -294,8 +296,10 @@ class TypeChecker:
                 )
             elif op not in ("=", "≠"):
                 self.error("E303", "choices are compared with `=` and `≠` alone", span)
-            elif isinstance(other, ast.String) and other.value not in entry.declaration.choices:
-                listed = ", ".join(f'"{choice}"' for choice in entry.declaration.choices)
+            elif isinstance(other, ast.String) and other.value not in (choices := entry.declaration.choices):
+                listed = ", ".join(f'"{choice}"' for choice in choices)
+                if not choices:
+                    return
                 self.error(
                     "E303",
                     f'"{other.value}" is not one of the choices of `{subject.span.text}`',

@@ -58,10 +58,13 @@ def blocks(stmt: ast.Stmt) -> tuple[tuple[ast.Stmt, ...], ...]:
 
 
 def own_expressions(stmt: ast.Stmt) -> tuple[ast.Expr, ...]:
-    """The expressions that ``stmt`` itself evaluates, those of its inner statements left out."""
+    """The expressions that ``stmt`` itself evaluates, those of its inner statements left out.
+
+    The ``where`` of an assignment is not among them: it says of what kind the value is.
+    """
     match stmt:
-        case ast.Assign(value=value, where=where):
-            return (value,) if where is None else (value, where)
+        case ast.Assign(value=value):
+            return (value,)
         case ast.If(branches=branches):
             return tuple(branch.condition for branch in branches)
         case ast.Repeat(count=count):
