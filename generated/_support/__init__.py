@@ -1,0 +1,11 @@
+# Compiled by optdsl 0.1.0 (part of every package). Do not edit.
+"""The part of a generated optimizer that is the same for all of them.
+
+Compiled packages carry a copy of this one. It needs torch alone (and Triton where a fused step runs on a GPU).
+"""
+
+from . import foreach, scalars
+from .optimizer import BaseOptimizer
+from .state import full_state, scalar_state
+
+__all__ = ["BaseOptimizer", "foreach", "full_state", "scalar_state", "scalars"]

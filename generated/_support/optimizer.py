@@ -1,0 +1,364 @@
+# Compiled by optdsl 0.1.0 (part of every package). Do not edit.
+"""What every generated optimizer shares: all of ``torch.optim``'s contract that does not depend on the algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import (
+    ParamsT,
+    _default_to_fused_or_foreach,
+    _get_capturable_supported_devices,
+    _use_grad_for_differentiable,
+)
+
+from .arguments import FLAGS, check_flags, check_tensor_argument, to_device, to_number
+from .fused import Bucket, backend, supported_devices
+from .grouping import Batch, States
+from .state import as_real, detach_state, increment, scalar_state
+
+Keys = tuple[str | None, ...]
+"""Keys of the states, in the order in which the functions take them; None for one that a group does not use."""
+
+def _check_graph_capture(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse to be captured in a graph unless all groups are capturable; torch 2.9 has this by another name."""
+    if hasattr(optimizer, "_accelerator_graph_capture_health_check"):
+        optimizer._accelerator_graph_capture_health_check()
+    else:
+        optimizer._cuda_graph_capture_health_check()
+
+
+class BaseOptimizer(torch.optim.Optimizer):
+    """Base of the generated optimizers.
+
+    A subclass says, in the attributes and methods below, what is peculiar to its algorithm: the checks of its
+    arguments, its state, and the functions that do one step. ``group`` is a parameter group, or the defaults of one.
+    """
+
+    _module: ClassVar[str]
+    """Name of the module that holds the class; its fused kernels are in modules beside it."""
+    _counts_steps: ClassVar[bool] = True
+    """Whether the state has the step count ``step``."""
+    _reads_step: ClassVar[bool] = True
+    """Whether the functions take the step count, as ``step``."""
+    _scalar_states: ClassVar[tuple[str, ...]] = ()
+    """Keys of states that are one number per parameter."""
+    _late_states: ClassVar[tuple[str, ...]] = ()
+    """Keys of states without initial value, absent until a step assigns them."""
+    _eager: ClassVar[bool] = False
+    """Whether the state is created with the parameter group rather than at the first step."""
+
+    @staticmethod
+    def _check_arguments(group: dict[str, Any]) -> None:
+        """Raise ValueError for an argument that is out of its range."""
+
+    @staticmethod
+    def _hyperparameters(group: dict[str, Any]) -> dict[str, Any]:
+        """The scalars that the functions take, by keyword."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _state_keys(group: dict[str, Any]) -> Keys:
+        """Keys of the states, in order; None for one that ``group`` does not use."""
+        return ()
+
+    @staticmethod
+    def _init_state(state: dict[str, Any], param: Tensor, group: dict[str, Any]) -> None:
+        """Put the initial values into ``state``, which has the step count already."""
+
+    @staticmethod
+    def _functions() -> tuple[Callable[..., None], Callable[..., None], Callable[..., None], Callable[..., None]]:
+        """One step as a function: single-tensor, multi-tensor, capturable and differentiable."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------------- construction
+
+    def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
+        self._check_group(defaults)
+        super().__init__(params, defaults)
+
+    @classmethod
+    def _check_group(cls, group: dict[str, Any]) -> None:
+        for name, value in group.items():
+            check_tensor_argument(name, value)
+        cls._check_arguments(group)
+        check_flags(group)
+
+    @torch._disable_dynamo
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a param group, as :meth:`torch.optim.Optimizer.add_param_group` does; its arguments are checked too."""
+        if isinstance(param_group, dict):
+            self._check_group({name: param_group.get(name, default) for name, default in self.defaults.items()})
+        super().add_param_group(param_group)
+        if self._eager:
+            group = self.param_groups[-1]
+            for param in group["params"]:
+                self._create_state(param, group)
+
+    @property
+    def _step_supports_amp_scaling(self) -> bool:
+        """Whether ``step`` unscales the gradients, so that GradScaler leaves them alone."""
+        return bool(self.defaults["fused"])
+
+    # -------------------------------------------------------------------------------------------------------- state
+
+    def _create_state(self, param: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[param]
+        if self._counts_steps:
+            state["step"] = scalar_state(0.0, param, group)
+        self._init_state(state, param, group)
+
+    def share_memory(self) -> None:
+        """Move the state that exists so far to shared memory."""
+        for state in self.state.values():
+            for value in state.values():
+                value.share_memory_()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for flag, default in FLAGS.items():
+                group.setdefault(flag, default)
+            for param in group["params"]:
+                param_state = self.state.get(param, {})
+                for key in ("step", *self._scalar_states):
+                    if key in param_state and not isinstance(param_state[key], Tensor):
+                        param_state[key] = scalar_state(float(param_state[key]), param, group)
+
+    @torch._disable_dynamo
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load the optimizer state, as :meth:`torch.optim.Optimizer.load_state_dict` does.
+
+        The state shares no memory with ``state_dict``, and scalar states keep their dtype whatever the parameters' is.
+        """
+        handle = self.register_load_state_dict_pre_hook(detach_state)
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            handle.remove()
+
+    # --------------------------------------------------------------------------------------------------------- step
+
+    @_use_grad_for_differentiable
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Perform a single optimization step.
+
+        Args:
+            closure (Callable, optional): A closure that reevaluates the model and returns the loss.
+        """
+        _check_graph_capture(self)
+
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+
+        for group in self.param_groups:
+            if not group["fused"]:
+                self._update(group)
+        if any(group["fused"] for group in self.param_groups):
+            self._fused_update()
+
+        return loss
+
+    def _init_group(
+        self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], *states_and_steps: list[Any]
+    ) -> bool:
+        """Fill the lists with what a step of ``group`` works on; create state where there is none.
+
+        They are the parameters that have a gradient, their gradients, a list per state and the step counts. Returns
+        whether any parameter is complex.
+        """
+        for param in group["params"]:
+            if (grad := param.grad) is not None:
+                params.append(param)
+                grads.append(grad)
+        if any(grad.is_sparse for grad in grads):
+            raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+        if group["fused"]:
+            for param in params:
+                _check_fused_support(param)
+
+        *states, steps = states_and_steps
+        keys = self._state_keys(group)
+        if self._counts_steps or any(keys):
+            param_states = [self.state[param] for param in params]
+            for param, state in zip(params, param_states, strict=True):
+                if len(state) == 0:
+                    self._create_state(param, group)
+            for key, values in zip(keys, states, strict=True):
+                if key in self._late_states:
+                    values += [state.get(key) for state in param_states]
+                elif key is not None:
+                    values += [state[key] for state in param_states]
+            if self._counts_steps:
+                steps += [state["step"] for state in param_states]
+        if group["differentiable"] and any(step.requires_grad for step in steps):
+            raise RuntimeError("`requires_grad` is not supported for `step` in differentiable mode")
+        return any(dtype.is_complex for dtype in {param.dtype for param in params})
+
+    def _collect(self, group: dict[str, Any], keys: Keys) -> tuple[Batch, bool]:
+        """What a step of ``group`` works on, and whether any parameter is complex.
+
+        ``_init_group`` and its protocol are those of torch's own optimizers, for which ``torch.compile`` has special
+        support: it runs the method, and knows which tensors the lists then hold.
+        """
+        batch = Batch(states=[[] for _ in keys])
+        has_complex = self._init_group(group, batch.params, batch.grads, *batch.states, batch.steps)
+        return batch, has_complex
+
+    def _update(self, group: dict[str, Any]) -> None:
+        """One step of ``group``, which is not fused."""
+        if getattr(self, "grad_scale", None) is not None or getattr(self, "found_inf", None) is not None:
+            raise AssertionError("Expected grad_scale and found_inf to be None")
+        keys = self._state_keys(group)
+        batch, has_complex = self._collect(group, keys)
+        if not batch.params:
+            return
+        foreach = group["foreach"]
+        if foreach is None and group["fused"] is None:
+            _, foreach = _default_to_fused_or_foreach(batch.params, group["differentiable"], use_fused=False)
+        if foreach and group["differentiable"]:
+            raise AssertionError("_foreach ops don't support autograd")
+        if group["capturable"] and not group["differentiable"]:
+            self._update_on_device(group, keys, batch, foreach, has_complex)
+        else:
+            self._update_on_host(group, keys, batch, foreach, has_complex)
+
+    def _update_on_host(
+        self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool
+    ) -> None:
+        """The update with step counts and scalar states read on the host: one call for all tensors that share them."""
+        single_tensor, multi_tensor, _, differentiable = self._functions()
+        hypers = self._hyperparameters(group)
+        if group["differentiable"]:
+            function = differentiable
+            hypers = {name: to_device(value, batch.params[0].device) for name, value in hypers.items()}
+        else:
+            function = multi_tensor if foreach else single_tensor
+            hypers = {name: to_number(value) for name, value in hypers.items()}
+
+        increment(batch.steps)
+        columns = self._presence(keys, batch.states)
+        columns += [[value.item() for value in values] for values in self._scalars(keys, batch.states)]
+        if self._reads_step:
+            columns.append([step.item() for step in batch.steps])
+        if foreach:
+            columns.append([(param.device, param.dtype) for param in batch.params])
+        for part in batch.split(columns):
+            if self._reads_step:
+                hypers["step"] = part.steps[0].item()
+            self._call(function, keys, part, hypers, has_complex)
+
+    def _update_on_device(
+        self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool
+    ) -> None:
+        """The update with step counts and scalar states left on the device, as a graph can capture it."""
+        columns = self._presence(keys, batch.states)
+        if not foreach:
+            columns.append(list(range(len(batch.params))))
+        if not torch.compiler.is_compiling():
+            self._check_capturable(keys, batch, _get_capturable_supported_devices(supports_xla=not foreach))
+            columns.append([(param.device, param.dtype) for param in batch.params])
+
+        increment(batch.steps)
+        _, _, capturable, _ = self._functions()
+        hypers = self._hyperparameters(group)
+        for part in batch.split(columns):
+            scalars = {name: to_device(value, part.params[0].device) for name, value in hypers.items()}
+            if self._reads_step:
+                scalars["step"] = torch.stack(part.steps)
+            self._call(capturable, keys, part, scalars, has_complex)
+
+    def _call(
+        self, function: Callable[..., None], keys: Keys, batch: Batch, scalars: dict[str, Any], has_complex: bool
+    ) -> None:
+        """Call ``function``, which takes real tensors, and keep the states that it makes."""
+        absent = [bool(values) and values[0] is None for values in batch.states]
+        tensors: list[list[Any]] = [batch.params, batch.grads, *batch.states]
+        if has_complex:
+            tensors = [[as_real(tensor) for tensor in values] for values in tensors]
+        function(*tensors, **scalars)
+        for key, values, made in zip(keys, tensors[2:], absent, strict=True):
+            if made:
+                self._keep(key, batch.params, values)
+
+    def _keep(self, key: str | None, params: list[Tensor], values: list[Tensor | None]) -> None:
+        """Make the ``values`` that a step gave to the absent state ``key`` part of the parameters' state."""
+        for param, value in zip(params, values, strict=True):
+            if value is not None:
+                self.state[param][key] = torch.view_as_complex(value) if param.is_complex() else value
+
+    def _presence(self, keys: Keys, states: States) -> list[Sequence[Hashable]]:
+        """For every state without initial value, whether each parameter lacks it."""
+        return [
+            [value is None for value in values]
+            for key, values in zip(keys, states, strict=True)
+            if key in self._late_states
+        ]
+
+    def _scalars(self, keys: Keys, states: States) -> list[list[Any]]:
+        """The lists of the scalar states."""
+        return [values for key, values in zip(keys, states, strict=True) if key in self._scalar_states]
+
+    def _check_capturable(self, keys: Keys, batch: Batch, devices: list[str]) -> None:
+        """Raise AssertionError unless everything is on one of the ``devices`` that can capture a graph."""
+        lists = [batch.params, *self._scalars(keys, batch.states)]
+        names = ["params", *(f"{key}s" for key in keys if key in self._scalar_states)]
+        if self._counts_steps:
+            lists.append(batch.steps)
+            names.append("state_steps")
+        for tensors in zip(*lists, strict=True):
+            types = {tensor.device.type for tensor in tensors}
+            if len(types) > 1 or not types.issubset(devices):
+                listed = " and ".join(names) if len(names) < 3 else f"{', '.join(names[:-1])}, and {names[-1]}"
+                raise AssertionError(f"If capturable=True, {listed} must be on supported devices: {devices}.")
+
+    # -------------------------------------------------------------------------------------------------------- fused
+
+    @torch._disable_dynamo
+    def _fused_update(self) -> None:
+        """One step of all fused parameter groups, with one call per type of device."""
+        buckets: dict[str, list[tuple[Keys, Bucket]]] = {}
+        for group in self.param_groups:
+            if group["fused"]:
+                keys = self._state_keys(group)
+                for bucket in self._buckets(group, keys):
+                    buckets.setdefault(bucket.params[0].device.type, []).append((keys, bucket))
+
+        package, _, module = self._module.rpartition(".")
+        grad_scale, found_inf = getattr(self, "grad_scale", None), getattr(self, "found_inf", None)
+        for device_type, keyed in buckets.items():
+            backend(package, module, device_type).fused_step([bucket for _, bucket in keyed], grad_scale, found_inf)
+            for keys, bucket in keyed:
+                if not all(bucket.present):
+                    for key, values in zip(keys, bucket.states, strict=True):
+                        if key in self._late_states:
+                            self._keep(key, bucket.params, values)
+
+    def _buckets(self, group: dict[str, Any], keys: Keys) -> list[Bucket]:
+        """The tensors of a fused parameter group, in buckets of equal device, dtypes and presence of states."""
+        batch, _ = self._collect(group, keys)
+        if not batch.params:
+            return []
+        hypers = self._hyperparameters(group)
+        columns = self._presence(keys, batch.states)
+        columns.append([(p.device, p.dtype, g.dtype) for p, g in zip(batch.params, batch.grads, strict=True)])
+        buckets = []
+        for part in batch.split(columns):
+            present = [key in keys and part.states[keys.index(key)][0] is not None for key in self._late_states]
+            scalars = {name: to_device(value, part.params[0].device) for name, value in hypers.items()}
+            buckets.append(Bucket(part.params, part.grads, tuple(part.states), part.steps, tuple(present), scalars))
+        return buckets
+
+
+def _check_fused_support(param: Tensor) -> None:
+    """Raise RuntimeError unless there can be a fused step of ``param``."""
+    if param.device.type not in supported_devices() or not param.is_floating_point():
+        raise RuntimeError(
+            "`fused=True` requires all the params to be floating point Tensors of "
+            f"supported devices: {list(supported_devices())} but {param.dtype} and {param.device.type}"
+        )

@@ -1,0 +1,65 @@
+# Compiled by optdsl 0.1.0 (part of every package). Do not edit.
+"""Elementary functions of a Python number or a tensor, whichever a hyperparameter turns out to be.
+
+Used by the capturable and differentiable variants, where learning rates, step counts and what follows from them may
+be tensors (0-dim, or one entry per parameter). Arguments broadcast as torch's do; the result is a number only if every
+argument is.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+Scalar = float | Tensor
+
+
+def sqrt(x: Scalar) -> Scalar:
+    return x.sqrt() if isinstance(x, Tensor) else x**0.5
+
+
+def exp(x: Scalar) -> Scalar:
+    return x.exp() if isinstance(x, Tensor) else math.exp(x)
+
+
+def log(x: Scalar) -> Scalar:
+    return x.log() if isinstance(x, Tensor) else math.log(x)
+
+
+def floor(x: Scalar) -> Scalar:
+    return x.floor() if isinstance(x, Tensor) else math.floor(x)
+
+
+def sign(x: Scalar) -> Scalar:
+    return x.sign() if isinstance(x, Tensor) else float((x > 0) - (x < 0))
+
+
+def maximum(x: Scalar, y: Scalar) -> Scalar:
+    if isinstance(x, Tensor) and isinstance(y, Tensor):
+        return torch.maximum(x, y)
+    if isinstance(x, Tensor):
+        return x.clamp(min=y)
+    return y.clamp(min=x) if isinstance(y, Tensor) else max(x, y)
+
+
+def minimum(x: Scalar, y: Scalar) -> Scalar:
+    if isinstance(x, Tensor) and isinstance(y, Tensor):
+        return torch.minimum(x, y)
+    if isinstance(x, Tensor):
+        return x.clamp(max=y)
+    return y.clamp(max=x) if isinstance(y, Tensor) else min(x, y)
+
+
+def where(condition: bool | Tensor, x: Scalar, y: Scalar, like: Tensor | None = None) -> Scalar:
+    """``x`` where ``condition`` holds, else ``y``; two numbers become tensors of ``like``'s dtype."""
+    if not isinstance(condition, Tensor):
+        return x if condition else y
+    if like is not None and not isinstance(x, Tensor) and not isinstance(y, Tensor):
+        x = torch.full_like(like, x)
+    return torch.where(condition, x, y)
+
+
+def logical_not(x: bool | Tensor) -> bool | Tensor:
+    return x.logical_not() if isinstance(x, Tensor) else not x
