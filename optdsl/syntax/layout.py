@@ -82,10 +82,12 @@ class Layout:
             self.indents.pop()
             yield Token.new_borrow_pos("_DEDENT", "", last)
 
-    def abandon_line(self) -> None:
-        """Forget the current logical line, of which the rest will be skipped."""
-        self.brackets.clear()
-        self.cases = False
+    def leave_block(self) -> int:
+        """Forget the block that was just opened; the indentation of the one around it."""
+        if len(self.indents) > 1:
+            self.indents.pop()
+        self.indent = self.indents[-1]
+        return self.indent
 
     # ------------------------------------------------------------------------------------------------ within a line
 
@@ -264,5 +266,4 @@ class Layout:
                     help=f"the block that goes on here is indented by {self.indents[-1]} spaces",
                 )
             )
-            self.indents.append(indent)
-            self.indents[-1] = indent
+            self.indent = self.indents[-1]

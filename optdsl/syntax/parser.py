@@ -1,17 +1,26 @@
-"""From text to syntax tree: spelling, then the grammar with its layout, then the builder."""
+"""From text to syntax tree: spelling, then the grammar with its layout, then the builder.
+
+A mistake does not end the parse. Where one token is missing or wrong the parser goes on with the right one; otherwise
+it forgets the line (for a header, all but its keyword, so that the block below is still read) and goes on with the next.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from lark import Token
+from lark import Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from optdsl.source import Diagnostic, Source, Span
 from optdsl.syntax import ast, grammar
 from optdsl.syntax.build import Builder
+from optdsl.syntax.errors import Mistake, explain, explain_character
 from optdsl.syntax.layout import Layout, LayoutError
 from optdsl.syntax.spelling import spell
+from optdsl.syntax.suggest import nearest
 
 
 @dataclass(frozen=True)
@@ -24,19 +33,229 @@ class Parsed:
 
 
 def parse(source: Source) -> Parsed:
-    """Parse one ``.opt`` file. Never raises: every mistake is a diagnostic."""
-    spelled = spell(source)
-    layout = Layout(spelled)
-    interactive = grammar.parser().parse_interactive(spelled.text)
-    last = Token("_NL", "", 0, end_pos=0)
-    for raw in interactive.lexer_thread.lex(interactive.parser_state):
-        last = raw
-        for token in layout.feed(raw):
-            interactive.feed_token(token)
-    for token in layout.finish(last):
-        interactive.feed_token(token)
-    tree = interactive.feed_eof()
-    builder = Builder(spelled)
-    module = builder.transform(tree)
-    diagnostics = (*spelled.diagnostics, *layout.diagnostics, *builder.diagnostics)
-    return Parsed(None if diagnostics else module, diagnostics, spelled.comments)
+    """Parse one ``.opt`` file. Never raises: every mistake is a diagnostic, in the order of the text."""
+    reading = _Reading(source)
+    tree = reading.run()
+    builder = Builder(reading.spelled)
+    module = builder.transform(tree) if tree is not None else None
+    found = (*reading.spelled.diagnostics, *reading.layout.diagnostics, *reading.diagnostics, *builder.diagnostics)
+    if not found and module is not None and not (module.optimizers or module.functions or module.imports):
+        found = (Diagnostic("E003", "this file is empty", Span(source, 0, 0), help="begin with `optimizer NAME:`"),)
+    unique = dict.fromkeys(sorted(found, key=lambda d: (d.span.start, d.span.end, d.code)))
+    return Parsed(None if found else module, tuple(unique), reading.spelled.comments)
+
+
+_STAND_INS = {
+    "optimizer": (("OPTIMIZER", "optimizer"), ("IDENT", "X"), ("COLON", ":")),
+    "function": (
+        ("FUNCTION", "function"),
+        ("IDENT", "F"),
+        ("LPAR", "("),
+        ("NAME", "x"),
+        ("RPAR", ")"),
+        ("COLON", ":"),
+    ),
+    "input": (("INPUT", "input"), ("COLON", ":")),
+    "initialize": (("INITIALIZE", "initialize"), ("COLON", ":")),
+    "if": (("IF", "if"), ("TRUE", "true")),
+    "else if": (("ELSE", "else"), ("IF", "if"), ("TRUE", "true")),
+    "else": (("ELSE", "else"),),
+    "repeat": (("REPEAT", "repeat"), ("NUMBER", "1"), ("TIMES", "times")),
+    "for": (
+        ("FOR", "for"),
+        ("NAME", "t"),
+        ("EQUAL", "="),
+        ("NUMBER", "1"),
+        ("TO", "to"),
+        ("ELLIPSIS", "…"),
+        ("DO", "do"),
+    ),
+}
+"""What a header that cannot be read is taken for, by its first word, so that its block is read."""
+
+_FIRST_WORD = re.compile(r"(?:else[ \t]+if|elif|elseif|[A-Za-z]+)(?![A-Za-z0-9_])")
+_SAME_HEADER = {"elif": "else if", "elseif": "else if", "while": "repeat", "def": "function", "class": "optimizer"}
+
+
+class _Abandon(Exception):
+    """The current line cannot be repaired."""
+
+
+class _Reading:
+    """One run of the parser over a source, with its recovery from mistakes."""
+
+    def __init__(self, source: Source):
+        self.spelled = spell(source)
+        self.layout = Layout(self.spelled)
+        self.diagnostics: list[Diagnostic] = []
+        self.parser = grammar.parser().parse_interactive(self.spelled.text)
+        self.state = self.parser.parser_state
+        self.snapshot: tuple[list[Any], list[Any]] = ([], [])
+        self.faulty = {self._line(d.span) for d in self.spelled.diagnostics}
+        self._mark()
+
+    def run(self) -> Tree[Any] | None:
+        """The parse tree, of what could be read where there are mistakes."""
+        while True:
+            raw: Token | None = None
+            try:
+                for raw in self.parser.lexer_thread.lex(self.state):
+                    for token in self.layout.feed(raw):
+                        self._feed(token)
+                    if raw.type == "_NL":
+                        self._mark()
+                break
+            except LayoutError as error:
+                self._report(error.diagnostic)
+                self._abandon(raw)
+            except _Abandon:
+                self._abandon(raw)
+            except UnexpectedToken as error:  # the lexer found a token that fits nowhere here
+                self._read_on(error.token)
+            except UnexpectedCharacters as error:
+                self._skip_character(error.pos_in_stream)
+        return self._end()
+
+    def _end(self) -> Tree[Any] | None:
+        last = Token("_NL", "", len(self.spelled.text), end_pos=len(self.spelled.text))
+        try:
+            for token in self.layout.finish(last):
+                self._feed(token)
+            return self.parser.feed_eof(last)
+        except (_Abandon, UnexpectedToken):
+            return None
+
+    def _mark(self) -> None:
+        """Remember the state of the parser at the start of a line."""
+        self.snapshot = (list(self.state.state_stack), list(self.state.value_stack))
+
+    def _rewind(self) -> None:
+        self.state.state_stack[:], self.state.value_stack[:] = self.snapshot
+
+    # ------------------------------------------------------------------------------------------------------ mistakes
+
+    def _read_on(self, raw: Token) -> None:
+        """Feed a token that the lexer would not pass on in this state."""
+        try:
+            for token in self.layout.feed(raw):
+                self._feed(token)
+        except LayoutError as error:
+            self._report(error.diagnostic)
+            self._abandon(raw)
+        except _Abandon:
+            self._abandon(raw)
+
+    def _feed(self, token: Token) -> None:
+        """Feed ``token``, or what should stand there instead.
+
+        Raises:
+            _Abandon: nothing would do.
+        """
+        try:
+            self.parser.feed_token(token)
+            return
+        except UnexpectedToken:
+            pass
+        line = tuple(self.layout.line[:-1] if self.layout.line and self.layout.line[-1] is token else self.layout.line)
+        mistake = Mistake(
+            self.spelled,
+            line,
+            token,
+            tuple(self.layout.brackets),
+            frozenset(self.parser.accepts()),
+            self.layout.functions,
+        )
+        explanation = explain(mistake)
+        self._report(explanation.diagnostic)
+        if explanation.repair is None or not self._fits(explanation.repair):
+            raise _Abandon
+
+    def _fits(self, tokens: Sequence[Token]) -> bool:
+        """Feed all ``tokens``, or none."""
+        before = (list(self.state.state_stack), list(self.state.value_stack))
+        try:
+            for token in tokens:
+                self.parser.feed_token(token)
+        except UnexpectedToken:
+            self.state.state_stack[:], self.state.value_stack[:] = before
+            return False
+        return True
+
+    def _skip_character(self, position: int) -> None:
+        """Report a character that begins no token, and read on behind it."""
+        span = self.spelled.span(position, position + 1)
+        self._report(explain_character(span))
+        self.faulty.add(self._line(span))
+        self._move(position + 1)
+
+    def _report(self, diagnostic: Diagnostic) -> None:
+        """Keep ``diagnostic``, unless its line has an unreadable character, from which it may follow."""
+        if self._line(diagnostic.span) not in self.faulty:
+            self.diagnostics.append(diagnostic)
+
+    def _line(self, span: Span) -> int:
+        return span.source.line_column(span.start)[0]
+
+    # ------------------------------------------------------------------------------------------------------ recovery
+
+    def _move(self, position: int) -> None:
+        """Let the lexer go on at ``position``."""
+        self.parser.lexer_thread.state.line_ctr.char_pos = position
+
+    def _abandon(self, raw: Token | None) -> None:
+        """Forget the line that ``raw`` stands in, and go on where the next one can be read."""
+        assert raw is not None and raw.start_pos is not None and raw.end_pos is not None
+        text = self.spelled.text
+        self._rewind()
+        line, self.layout.line = self.layout.line, []
+        self.layout.brackets.clear()
+        if raw.type == "_NL" and not line:  # the indentation itself is at fault
+            end = self._skip_block(raw.start_pos, self.layout.leave_block())
+            self._move(end)
+            return
+        start = line[0].start_pos if line else raw.start_pos
+        assert start is not None
+        end = raw.start_pos if raw.type == "_NL" else text.find("\n", raw.end_pos)
+        if self._opens_block(end) and self._stand_in(start):
+            self.layout.line = [Token("COLON", ":", start, end_pos=start)]
+        else:
+            end = self._skip_block(end, self.layout.indent)
+        self._move(end)
+
+    def _indent_at(self, newline: int) -> tuple[int, int]:
+        """The indentation of the first line with text after ``newline``, and where that line's break is; (0, end of
+        the text) where there is none.
+        """
+        text = self.spelled.text
+        while 0 <= newline < len(text):
+            following = text.find("\n", newline + 1)
+            following = len(text) if following < 0 else following
+            line = text[newline + 1 : following]
+            if line.strip():
+                return len(line.expandtabs(8)) - len(line.expandtabs(8).lstrip()), newline
+            newline = following
+        return 0, len(text)
+
+    def _opens_block(self, newline: int) -> bool:
+        return self._indent_at(newline)[0] > self.layout.indent
+
+    def _skip_block(self, newline: int, indent: int) -> int:
+        """The line break before the first line from ``newline`` on that is indented no deeper than ``indent``."""
+        text = self.spelled.text
+        while True:
+            depth, newline = self._indent_at(newline)
+            if depth <= indent:
+                return newline
+            newline = text.find("\n", newline + 1)
+
+    def _stand_in(self, start: int) -> bool:
+        """Read a plain header in place of the one that begins at ``start``, if it can be told which it was."""
+        word = _FIRST_WORD.match(self.spelled.text, start)
+        if word is None:
+            return False
+        text = " ".join(word.group().split())
+        header = _SAME_HEADER.get(text, text if text in _STAND_INS else nearest(text, _STAND_INS))
+        if header is None:
+            return False
+        tokens = _STAND_INS[header]
+        return self._fits([Token(kind, value, start, end_pos=start) for kind, value in tokens])

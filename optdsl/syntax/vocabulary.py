@@ -26,6 +26,33 @@ KEYWORDS = frozenset(
 RESERVED = KEYWORDS - {"all", "at", "cols", "construction", "flat", "from", "parameters", "rows", "times", "to"}
 """Keywords that can never name a symbol (the others are words only where the grammar asks for them)."""
 
+FOREIGN = {
+    "elif": "write `else if`",
+    "elsif": "write `else if`",
+    "elseif": "write `else if`",
+    "then": "the condition ends the line; `then` is not needed",
+    "end": "indentation ends a block; `end` is not needed",
+    "endif": "indentation ends a block; `endif` is not needed",
+    "while": "the loops are `for t = 1 to … do`, `for i = 0, 1, …, d-1 do` and `repeat k times`",
+    "def": "write `function NAME(a, b; c):`",
+    "class": "write `optimizer NAME:`",
+    "params": "the section is called `input:`",
+    "parameters": "the section is called `input:`",
+    "hyperparameters": "the section is called `input:`",
+    "require": "the section is called `input:`",
+    "requires": "the section is called `input:`",
+    "init": "the section is called `initialize:`",
+    "initialise": "the section is called `initialize:`",
+    "state": "the section is called `initialize:`",
+    "states": "the section is called `initialize:`",
+    "step": "the section is called `for t = 1 to … do`",
+    "update": "the section is called `for t = 1 to … do`",
+    "pass": "a block without statements can be left out",
+    "let": "write `x ← value`",
+    "var": "write `x ← value`",
+}
+"""Words of other languages, and what to write instead."""
+
 FUNCTIONS = frozenset(
     "abs bfloat16 ceil clamp cols dim evaluate exp floor log machine_epsilon max mean min norm numel RMS rows sign "
     "sqrt sum support transpose".split()
