@@ -1,0 +1,127 @@
+"""The optimizers that torch.optim has too, and what the tests of their agreement share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing._internal.common_optimizers import OptimizerInfo, optim_db
+
+import optdsl
+
+SPECS = Path(__file__).parents[2] / "specs"
+
+
+@dataclass(frozen=True)
+class Case:
+    """An optimizer of ``specs/`` and its twin in torch.optim.
+
+    ``rtol``: how far results may be apart after :data:`STEPS` steps, by dtype. ``accepts``: messages of torch's errors for
+    arguments that work here.
+    """
+
+    name: str
+    rtol: tuple[float, float, float] = (1e-12, 5e-6, 5e-2)
+    accepts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def module(self) -> ModuleType:
+        return _load(self.name)
+
+    @property
+    def ours(self) -> type[torch.optim.Optimizer]:
+        return getattr(self.module, self.name)
+
+    @property
+    def torchs(self) -> type[torch.optim.Optimizer]:
+        return getattr(torch.optim, self.name)
+
+    @property
+    def info(self) -> OptimizerInfo:
+        return next(info for info in optim_db if info.optim_cls is self.torchs)
+
+    def tolerance(self, dtype: torch.dtype) -> float:
+        return dict(zip((torch.float64, torch.float32, torch.bfloat16), self.rtol, strict=True))[dtype.to_real()]
+
+
+CASES = (
+    Case("Adam", accepts=("as a Tensor is not supported for capturable=False and foreach=True",)),
+    Case("AdamW", accepts=("as a Tensor is not supported for capturable=False and foreach=True",)),
+    Case("SGD"),
+)
+
+STEPS = 25
+
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+@functools.cache
+def _load(name: str) -> ModuleType:
+    return optdsl.load(SPECS / f"{name.lower()}.opt")
+
+
+def parameters(dtype: torch.dtype) -> list[Tensor]:
+    """Leaves of mixed shapes: 2-D, 1-D, one element, 0-dim, empty, and 2-D with the strides of a transpose."""
+    generator = torch.Generator().manual_seed(7)
+    shapes = ((3, 4), (5,), (1,), (), (0,), (4, 3))
+    values = [torch.randn(shape, dtype=dtype, generator=generator) for shape in shapes]
+    values[-1] = values[-1].t()
+    return [value.requires_grad_() for value in values]
+
+
+def gradients(params: list[Tensor], step: int) -> Iterator[Tensor | None]:
+    """A gradient for each of ``params``, or None now and then; the same for every call with the same ``step``."""
+    generator = torch.Generator().manual_seed(1000 + step)
+    for i, param in enumerate(params):
+        grad = torch.randn(param.shape, dtype=param.dtype, generator=generator)
+        yield None if (step + i) % 7 == 3 else grad
+
+
+def train(optimizer: torch.optim.Optimizer, steps: range) -> None:
+    """Do ``steps`` with made-up gradients."""
+    params = [param for group in optimizer.param_groups for param in group["params"]]
+    for step in steps:
+        for param, grad in zip(params, gradients(params, step), strict=True):
+            param.grad = grad
+        optimizer.step()
+
+
+def trained(
+    optimizer: Callable[..., torch.optim.Optimizer], dtype: torch.dtype, kwargs: dict[str, Any], steps: int = STEPS
+) -> torch.optim.Optimizer:
+    """A new optimizer of :func:`parameters` after ``steps`` steps."""
+    made = optimizer(parameters(dtype), **deepcopy(kwargs))
+    train(made, range(steps))
+    return made
+
+
+def assert_agree(ours: torch.optim.Optimizer, torchs: torch.optim.Optimizer, rtol: float) -> bool:
+    """Parameters and states agree, with equal keys, dtypes and devices. Returns whether they are equal bit by bit."""
+    bits = True
+    for our_group, their_group in zip(ours.param_groups, torchs.param_groups, strict=True):
+        for i, (our, their) in enumerate(zip(our_group["params"], their_group["params"], strict=True)):
+            bits &= _assert_close(our, their, rtol, f"parameter {i}")
+            our_state, their_state = ours.state.get(our, {}), torchs.state.get(their, {})
+            assert our_state.keys() == their_state.keys()
+            for key, value in their_state.items():
+                bits &= _assert_close(our_state[key], value, rtol, f"state {key} of parameter {i}")
+    return bits
+
+
+def _assert_close(our: Tensor, their: Tensor, rtol: float, what: str) -> bool:
+    scale = their.detach().abs().max().item() if their.numel() else 0.0
+    torch.testing.assert_close(
+        our, their, rtol=rtol, atol=rtol * scale, check_stride=True, msg=lambda text: f"{what}: {text}"
+    )
+    return torch.equal(our, their)

@@ -1,0 +1,129 @@
+"""Parameters and states after many steps, for every configuration that torch tests its own optimizers with."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+import torch
+from tests.torch_parity.cases import CASES, Case, assert_agree, every_case, parameters, train, trained
+
+DTYPES = (torch.float64, torch.float32, torch.bfloat16)
+VARIANTS = {"loop": {"foreach": False}, "foreach": {"foreach": True}}
+
+every_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+
+
+def configurations(device: str) -> list[Any]:
+    """One pytest parameter per optimizer and configuration of ``optim_db`` for that device."""
+    return [
+        pytest.param(case, entry.kwargs, id=f"{case}-{entry.desc}")
+        for case in CASES
+        for entry in case.info.optim_inputs_func(device=device)
+    ]
+
+
+def with_capturable(configurations: list[Any]) -> list[Any]:
+    return [entry for entry in configurations if entry.values[1].get("capturable")]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype).removeprefix("torch."))
+@every_variant
+@pytest.mark.parametrize(("case", "kwargs"), configurations("cpu"))
+def test_every_configuration(
+    case: Case, kwargs: dict[str, Any], variant: dict[str, Any], dtype: torch.dtype, record_property: Any
+) -> None:
+    ours, torchs = (trained(cls, dtype, {**kwargs, **variant}) for cls in (case.ours, case.torchs))
+    record_property("bits", assert_agree(ours, torchs, case.tolerance(dtype)))
+
+
+@pytest.mark.parametrize("dtype", (torch.complex128, torch.complex64), ids=("complex128", "complex64"))
+@every_variant
+@every_case
+def test_complex_parameters(case: Case, variant: dict[str, Any], dtype: torch.dtype) -> None:
+    ours, torchs = (trained(cls, dtype, variant) for cls in (case.ours, case.torchs))
+    assert_agree(ours, torchs, case.tolerance(dtype))
+
+
+@every_variant
+@every_case
+def test_parameters_of_several_dtypes_in_one_group(case: Case, variant: dict[str, Any]) -> None:
+    optimizers = []
+    for cls in (case.ours, case.torchs):
+        params = [p for dtype in (*DTYPES, torch.complex64) for p in parameters(dtype)]
+        optimizers.append(cls(params, **variant))
+        train(optimizers[-1], range(5))
+    assert_agree(*optimizers, rtol=case.tolerance(torch.bfloat16))
+
+
+@every_variant
+@every_case
+def test_groups_with_their_own_arguments(case: Case, variant: dict[str, Any]) -> None:
+    optimizers = []
+    for cls in (case.ours, case.torchs):
+        params = parameters(torch.float64)
+        groups = [{"params": params[:2], "lr": 0.5}, {"params": params[2:4], "maximize": True}]
+        optimizer = cls(groups, lr=0.1, **variant)
+        train(optimizer, range(5))
+        optimizer.add_param_group({"params": params[4:], "lr": 0.25})
+        train(optimizer, range(5, 10))
+        optimizers.append(optimizer)
+    assert_agree(*optimizers, rtol=case.tolerance(torch.float64))
+
+
+@every_variant
+@every_case
+def test_the_two_variants_can_alternate(case: Case, variant: dict[str, Any]) -> None:
+    """A change of ``foreach`` between steps changes nothing else."""
+    ours = trained(case.ours, torch.float64, variant, steps=4)
+    ours.param_groups[0]["foreach"] = not variant["foreach"]
+    train(ours, range(4, 8))
+    assert_agree(ours, trained(case.torchs, torch.float64, variant, steps=8), rtol=1e-12)
+
+
+@every_variant
+@every_case
+def test_a_learning_rate_in_a_tensor(case: Case, variant: dict[str, Any]) -> None:
+    lr = torch.tensor([0.125], dtype=torch.float64)
+    ours = trained(case.ours, torch.float64, {**variant, "lr": lr}, steps=4)
+    scheduled = trained(case.torchs, torch.float64, {**variant, "lr": 0.125}, steps=4)
+    assert_agree(ours, scheduled, rtol=1e-12)
+    assert isinstance(ours.param_groups[0]["lr"], torch.Tensor)
+
+    ours.param_groups[0]["lr"].mul_(0.5)
+    scheduled.param_groups[0]["lr"] = 0.0625
+    for optimizer in (ours, scheduled):
+        train(optimizer, range(4, 8))
+    assert_agree(ours, scheduled, rtol=1e-12)
+
+
+@pytest.fixture
+def cpu_is_capturable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU counts among the devices that can capture a graph, for torch's optimizers and for ours."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("torch.optim.") or name.endswith("._support.optimizer"):
+            if hasattr(module, "_get_capturable_supported_devices"):
+                monkeypatch.setattr(module, "_get_capturable_supported_devices", lambda supports_xla=True: ["cpu"])
+
+
+@pytest.mark.usefixtures("cpu_is_capturable")
+@pytest.mark.parametrize("dtype", (torch.float64, torch.float32), ids=("float64", "float32"))
+@every_variant
+@pytest.mark.parametrize(("case", "kwargs"), with_capturable(configurations("cuda")))
+def test_capturable(case: Case, kwargs: dict[str, Any], variant: dict[str, Any], dtype: torch.dtype) -> None:
+    """Step counts are float32 tensors here, and so is what follows from them."""
+    ours, torchs = (trained(cls, dtype, {**kwargs, **variant}) for cls in (case.ours, case.torchs))
+    assert_agree(ours, torchs, rtol=5e-6)
+
+
+@every_variant
+@every_case
+def test_capturable_needs_a_device_that_can_capture(case: Case, variant: dict[str, Any]) -> None:
+    with pytest.raises(AssertionError) as ours:
+        trained(case.ours, torch.float32, {"capturable": True, **variant}, steps=1)
+    assert str(ours.value).startswith("If capturable=True, params")
+    if case.info.has_capturable_arg:
+        with pytest.raises(AssertionError) as torchs:
+            trained(case.torchs, torch.float32, {"capturable": True, **variant}, steps=1)
+        assert str(ours.value) == str(torchs.value)
