@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.testing._internal.common_optimizers import optim_db
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import generated  # noqa: E402
+import generated
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
 
@@ -109,7 +109,8 @@ def main() -> None:
                 )
                 if options.all:
                     for result in unequal:
-                        print(f"{name} {variant} {dtype}: {result.configuration}: {result.relative:.1e}", file=sys.stderr)
+                        line = f"{name} {variant} {dtype}: {result.configuration}: {result.relative:.1e}"
+                        print(line, file=sys.stderr)
             print(f"| {name} | {variant} | " + " | ".join(cells) + " |")
 
 

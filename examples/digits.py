@@ -1,7 +1,8 @@
 """Train a small network on handwritten digits with ``generated.Adam`` and with ``torch.optim.Adam``, and compare.
 
-Run from the root of the repository after ``optdsl compile specs/adam.opt`` (``make demo`` does both). Both runs start from
-the same seed and see the same batches, so the losses and parameters must agree; the two curves are saved under ``out/``.
+Run from the root of the repository after ``optdsl compile specs/adam.opt`` (``make demo`` does both). Both runs start
+from the same seed and see the same batches, so the losses and parameters must agree; the two curves are saved under
+``out/``.
 """
 
 from __future__ import annotations
