@@ -1,0 +1,170 @@
+"""IR expressions as Triton code (in kernels) and as Python (flags, on the host)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import singledispatchmethod
+
+from optdsl.emit.triton.conditions import Flags, is_flag
+from optdsl.emit.triton.traffic import Key, key
+from optdsl.ir.nodes import Const, DType, Expr, Grad, Hyper, Op, Param, Present, Ref, StateValue, Time
+
+INFIX = {
+    "add": ("+", 12),
+    "sub": ("-", 12),
+    "mul": ("*", 13),
+    "and": ("&", 10),
+    "or": ("|", 8),
+    "lt": ("<", 6),
+    "le": ("<=", 6),
+    "gt": (">", 6),
+    "ge": (">=", 6),
+    "eq": ("==", 6),
+    "ne": ("!=", 6),
+}
+"""Operators of kernel code and how strongly they bind (as in Python)."""
+
+CALLS = {
+    "div": "divide",
+    "sqrt": "square_root",
+    "min": "minimum",
+    "max": "maximum",
+    "sign": "sign",
+    "pow": "power",
+    "abs": "tl.abs",
+    "exp": "tl.exp",
+    "log": "tl.log",
+    "floor": "tl.floor",
+}
+"""Functions of kernel code: those without a prefix are in the support module ``triton_math``."""
+
+ATOM = 20
+CALL = 18
+NEGATION = 14
+
+
+@dataclass
+class KernelPrinter:
+    """Prints expressions over ``variables``. ``helpers`` collects the support functions that the text calls."""
+
+    variables: Mapping[Key, str]
+    flags: Flags
+    helpers: set[str] = field(default_factory=set)
+
+    def text(self, x: Expr, strength: int = 0) -> str:
+        """``x``, in brackets if it binds less than ``strength``."""
+        printed, own = self._print(x)
+        return f"({printed})" if own < strength else printed
+
+    @singledispatchmethod
+    def _print(self, x: Expr) -> tuple[str, int]:
+        raise TypeError(f"no Triton code for {x!r}")
+
+    @_print.register
+    def _(self, x: Const) -> tuple[str, int]:
+        if isinstance(x.value, bool) or not isinstance(x.value, int | float):
+            return repr(x.value), ATOM
+        return number(x.value), ATOM if x.value >= 0 else NEGATION
+
+    @_print.register(Ref)
+    @_print.register(Param)
+    @_print.register(Grad)
+    @_print.register(StateValue)
+    @_print.register(Time)
+    def _(self, x: Expr) -> tuple[str, int]:
+        return self.variables[key(x)], ATOM
+
+    @_print.register
+    def _(self, x: Hyper) -> tuple[str, int]:
+        return (self._flag(x), 0) if x.dtype is not DType.REAL else (self.variables[x], ATOM)
+
+    @_print.register
+    def _(self, x: Present) -> tuple[str, int]:
+        return self._flag(x), 0
+
+    @_print.register
+    def _(self, x: Op) -> tuple[str, int]:
+        if x.type.dtype is DType.BOOL and is_flag(x):
+            return self._flag(x), 0
+        match x.op, x.args:
+            case "select", (condition, a, b):
+                if is_flag(condition):
+                    return f"{self.text(a, 1)} if {self.text(condition, 1)} else {self.text(b)}", 0
+                return f"tl.where({self.text(condition)}, {self.text(a)}, {self.text(b)})", CALL
+            case "neg", (a,):
+                return f"-{self.text(a, NEGATION)}", NEGATION
+            case "not", (a,):
+                return f"~{self.text(a, NEGATION)}", NEGATION
+            case "pow", (a, Const(n)):
+                return self._constant_power(a, n)
+            case ("and" | "or") as op, (a, b):
+                symbol, own = INFIX[op]
+                return f"{self.text(a, 11)} {symbol} {self.text(b, 11)}", own
+            case op, (a, b) if op in INFIX:
+                symbol, own = INFIX[op]
+                return f"{self.text(a, own)} {symbol} {self.text(b, own + 1)}", own
+            case op, args:
+                return self._call(CALLS[op], *args)
+
+    def _constant_power(self, base: Expr, n: object) -> tuple[str, int]:
+        assert isinstance(n, int | float)
+        if n == 0.5:
+            return self._call(CALLS["sqrt"], base)
+        if n == 2 and not isinstance(base, Op):
+            operand = self.text(base, 13)
+            return f"{operand} * {operand}", 13
+        if n == int(n) and 2 <= n <= 64:
+            return self._call("integer_power", base, Const(int(n)), literal=str)
+        return self._call("power", base, Const(n))
+
+    def _call(self, function: str, *args: Expr, literal: Callable[[object], str] | None = None) -> tuple[str, int]:
+        if not function.startswith("tl."):
+            self.helpers.add(function)
+        printed = [literal(a.value) if literal and isinstance(a, Const) else self.text(a) for a in args]
+        return f"{function}({', '.join(printed)})", CALL
+
+    def _flag(self, condition: Expr) -> str:
+        return self.flags.text(self.flags.formula(condition))
+
+
+def number(value: int | float) -> str:
+    """A float literal, or the expression that makes an infinity or NaN."""
+    printed = repr(float(value))
+    return f'float("{printed}")' if printed.lstrip("-") in ("inf", "nan") else printed
+
+
+HOST_INFIX = {**{op: s for op, (s, _) in INFIX.items()}, "div": "/", "pow": "**", "and": "and", "or": "or"}
+HOST_CALLS = {"min": "min", "max": "max", "abs": "abs", "sqrt": "math.sqrt", "exp": "math.exp", "log": "math.log"}
+HOST_CALLS["floor"] = "math.floor"
+
+
+def host_text(x: Expr, absentable: tuple[str, ...]) -> str:
+    """A flag in Python, over ``hypers`` (a dict) and ``present`` (in the order of ``absentable``)."""
+
+    def inner(x: Expr) -> str:
+        printed = host_text(x, absentable)
+        return f"({printed})" if isinstance(x, Op) and x.op not in HOST_CALLS else printed
+
+    match x:
+        case Const(value):
+            return repr(value)
+        case Hyper(name):
+            return f'hypers["{name}"]'
+        case Present(state):
+            return f"present[{absentable.index(state)}]"
+        case Op("select", (condition, a, b)):
+            return f"{inner(a)} if {inner(condition)} else {inner(b)}"
+        case Op("not", (a,)):
+            return f"not {inner(a)}"
+        case Op("neg", (a,)):
+            return f"-{inner(a)}"
+        case Op("sign", (a,)):
+            return f"({inner(a)} > 0) - ({inner(a)} < 0)"
+        case Op("eq" | "ne" as op, (a, Const(None | True | False as value))):
+            return f"{inner(a)} {'is' if op == 'eq' else 'is not'} {value}"
+        case Op(op, (a, b)) if op in HOST_INFIX:
+            return f"{inner(a)} {HOST_INFIX[op]} {inner(b)}"
+        case Op(op, args):
+            return f"{HOST_CALLS[op]}({', '.join(host_text(a, absentable) for a in args)})"
+    raise TypeError(f"the host cannot compute {x!r}")
