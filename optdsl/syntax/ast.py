@@ -163,7 +163,7 @@ class Cases:
 
 @dataclass(frozen=True)
 class Running:
-    """``∏_{i=1}^{t} μ_i`` (op ``*``) or ``∑_{i=1}^{t} x_i`` (op ``+``): ``body`` is the summand at time now, ``μ_t``."""
+    """``∏_{i=1}^{t} μ_i`` (op ``*``) or ``∑_{i=1}^{t} x_i`` (op ``+``): ``body`` is the summand at time now."""
 
     op: str
     body: Expr

@@ -17,13 +17,12 @@ from lark.visitors import Transformer_NonRecursive
 from optdsl.source import Diagnostic, Span
 from optdsl.syntax import ast
 from optdsl.syntax.ast import Symbol, Time
-from optdsl.syntax.names import SIGNS, decompose
+from optdsl.syntax.names import SUBSCRIPT, TIMES, decompose, subscript_of
 from optdsl.syntax.spelling import Spelled
-from optdsl.syntax.vocabulary import ACCENT_NAMES, ACCENTS, GREEK, RESERVED
+from optdsl.syntax.vocabulary import ACCENT_NAMES, ACCENTS, FOREIGN, FOREIGN_WORDS, GREEK, GREEK_NAMES, RESERVED
 
 _SCRIPT = re.compile(r"([_^])(?:\{([^{}]*)\}|\(([^()]*)\)|([A-Za-z0-9]+|[+-]|.))")
 _STEM = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_{1,2}[A-Za-z0-9]+)*|.[0-9]*", re.DOTALL)
-_TIME_SCRIPTS = {"t": Time.NOW, "0": Time.INITIAL, "t-1": Time.PREVIOUS, "t+1": Time.NEXT}
 _RELATIONS = {"!=": "≠", "<=": "≤", ">=": "≥"}
 _RUNNING_INDEX = re.compile(r"_\{\s*([a-z])")
 
@@ -103,8 +102,7 @@ class Builder(Transformer_NonRecursive):
         return self.spelled.span(meta.start_pos, meta.start_pos + max(1, len(text.rstrip())))
 
     def _at(self, token: Token) -> Span:
-        assert token.start_pos is not None and token.end_pos is not None
-        return self.spelled.span(token.start_pos, token.end_pos)
+        return self.spelled.of(token)
 
     def _report(self, code: str, message: str, span: Span, **more: Any) -> None:
         self.diagnostics.append(Diagnostic(code, message, span, **more))
@@ -119,66 +117,95 @@ class Builder(Transformer_NonRecursive):
 
     # --------------------------------------------------------------------------------------------------------- names
 
-    def _read_name(self, token: Token) -> tuple[ast.Name, str]:
-        """The name that a NAME token spells, and the power written inside it (``g^2_t``), or an empty string."""
+    def _read_name(self, token: Token) -> tuple[ast.Name, ast.Expr | None]:
+        """The name that a NAME token spells, and the power that is written inside it (``g^2_t``), if any."""
         text, span = str(token), self._at(token)
         stem = _STEM.match(text)
         assert stem is not None
-        rest = text[stem.end() :]
         symbol, time = decompose(_ascii(stem.group()))
-        accent, subscript, superscript, power = symbol.accent, symbol.subscript, symbol.superscript, ""
-        base = symbol.base
-        while rest and rest[0] in ACCENT_NAMES:
-            accent, rest = ACCENT_NAMES[rest[0]], rest[1:]
-        for mark, braced, bracketed, bare in _SCRIPT.findall(rest):
-            script = "".join((braced or bracketed or bare).split())
-            if mark == "^":
-                if script == "t" or script.isdigit():
-                    power = script
-                elif superscript:
-                    self._report("E012", f"{span.text} has two superscripts", span)
-                else:
-                    superscript = script
-                continue
-            for part in script.split(","):
-                part = SIGNS.get(part, GREEK.get(part, part))
-                if part in ACCENTS and not accent:
-                    accent = part
-                elif part in _TIME_SCRIPTS and time is Time.NONE:
-                    time = _TIME_SCRIPTS[part]
-                elif "_" in part and len(pieces := part.split("_")) == 2 and pieces[1] == "t" and not subscript:
-                    subscript, time = pieces[0], Time.NOW
-                elif subscript or part in _TIME_SCRIPTS:
-                    self._report("E012", f"{span.text} has two subscripts", span, help="write one, as in x_{min}")
-                elif not re.fullmatch(r"[A-Za-z]+|[0-9]+|[+-]|[α-ωΓΔΘΛΞΠΣΥΦΨΩ]", part):
-                    self._report(
-                        "E012",
-                        f"{part or 'nothing'} cannot be a subscript",
-                        span,
-                        help="a subscript is a number, a word, a sign, or the time t, t-1, t+1 or 0",
-                    )
-                elif len(base) > 1:
-                    base = f"{base}_{part}"
-                else:
-                    subscript = part
-        if base in RESERVED:
-            self._report("E013", f"{base} is a keyword and cannot name anything", span)
-        return ast.Name(Symbol(base, accent, subscript, superscript), time, span), power
+        rest = text[stem.end() :]
+        if rest and rest[0] in ACCENT_NAMES:
+            symbol = self._accented(symbol, ACCENT_NAMES[rest[0]], span)
+            rest = rest[1:]
+        power: ast.Expr | None = None
+        scripts = [
+            "".join((braced or bracketed or bare).split()) for _, braced, bracketed, bare in _SCRIPT.findall(rest)
+        ]
+        for mark, script in zip((m[0] for m in _SCRIPT.findall(rest)), scripts, strict=True):
+            if mark == "_":
+                for part in script.split(","):
+                    symbol, time = self._subscripted(symbol, time, part, span)
+            elif script == "t":
+                power = ast.StepTime(span)
+            elif script.isdigit():
+                power = ast.Number(int(script), script, span)
+            elif script in GREEK:
+                power = ast.Name(Symbol(GREEK[script]), Time.NONE, span)
+                if script != scripts[-1]:
+                    self._ambiguous_exponent(span)
+            elif symbol.superscript:
+                self._report("E012", f"`{span.text}` has two superscripts", span)
+            else:
+                symbol = replace(symbol, superscript=script)
+        self._check_reserved(symbol, span)
+        return ast.Name(symbol, time, span), power
+
+    def _accented(self, symbol: Symbol, accent: str, span: Span) -> Symbol:
+        if symbol.accent:
+            self._report("E012", f"`{span.text}` has two accents", span)
+        return replace(symbol, accent=accent)
+
+    def _subscripted(self, symbol: Symbol, time: Time, part: str, span: Span) -> tuple[Symbol, Time]:
+        """``symbol`` and ``time`` with one more subscript."""
+        if part in ACCENTS:
+            return self._accented(symbol, part, span), time
+        if part in TIMES:
+            if time is not Time.NONE:
+                self._report("E012", f"`{span.text}` has two times", span)
+            return symbol, TIMES[part]
+        if not SUBSCRIPT.fullmatch(part):
+            stem, _, last = part.rpartition("_")
+            if last in TIMES and SUBSCRIPT.fullmatch(stem):
+                return self._subscripted(*self._subscripted(symbol, time, stem, span), last, span)
+            self._report(
+                "E012",
+                f"`{part}` cannot be a subscript" if part else "a subscript is missing",
+                span,
+                help="a subscript is a number, a word, a sign, or a time: t, t-1, t+1 or 0",
+            )
+        elif len(symbol.base) > 1:
+            return replace(symbol, base=f"{symbol.base}_{part}"), time
+        elif symbol.subscript:
+            self._report("E012", f"`{span.text}` has two subscripts", span, help="write one, as in `x_min`")
+        else:
+            return replace(symbol, subscript=subscript_of(part)), time
+        return symbol, time
+
+    def _check_reserved(self, symbol: Symbol, span: Span) -> None:
+        if symbol.base in FOREIGN_WORDS:
+            self._report("E036", f"`{symbol.base}` is not a word of this language", span, help=FOREIGN[symbol.base])
+        elif symbol.base in RESERVED:
+            self._report("E013", f"`{symbol.base}` is a keyword and cannot name anything", span)
+
+    def _ambiguous_exponent(self, span: Span) -> None:
+        self._report(
+            "E012",
+            f"the subscript in `{span.text}` may belong to the base or to the exponent",
+            span,
+            help="put the exponent in brackets: `x^{α_t}`, or the subscript first: `x_t^α`",
+        )
 
     def _target(self, token: Token) -> ast.Name:
         """A name where one is defined."""
         name, power = self._read_name(token)
-        if power:
-            self._report("E012", f"{self._at(token).text} is a power, not a name", self._at(token))
+        if power is not None:
+            self._report("E012", f"`{name.span.text}` is a power, not a name", name.span)
         return name
 
     def _name(self, span: Span, children: list[Any]) -> Any:
         name, power = self._read_name(children[0])
         value: ast.Expr = ast.StepTime(span) if name.symbol == Symbol("t") and name.time is Time.NONE else name
-        if power:
-            exponent = ast.StepTime(span) if power == "t" else ast.Number(int(power), power, span)
-            return _Power(ast.Binary("^", value, exponent, span), span)
-        return value
+        return value if power is None else _Power(ast.Binary("^", value, power, span), span)
 
     # --------------------------------------------------------------------------------------------------- expressions
 
@@ -194,7 +221,7 @@ class Builder(Transformer_NonRecursive):
             return ast.Number(0, text, span)
         value = int(text) if text.isdigit() else float(text)
         if abs(value) > 1.7976931348623157e308:
-            self._report("E014", f"{text} is beyond the largest float64", span)
+            self._report("E014", f"`{text}` is beyond the largest float64", span)
         return ast.Number(value, text, span)
 
     def _string(self, span: Span, children: list[Any]) -> ast.String:
@@ -240,7 +267,14 @@ class Builder(Transformer_NonRecursive):
         return ast.Unary("transpose", _plain(children[0]), span)
 
     def _exponent_name(self, span: Span, children: list[Any]) -> Any:
-        return self._name(span, children)
+        """A name as a bare exponent: in LaTeX a subscript that follows it would belong to the base."""
+        name = self._name(span, children)
+        if not isinstance(name, ast.StepTime) and (
+            not isinstance(name, ast.Name) or name.time or name.symbol.subscript
+        ):
+            if "_" in str(children[0]):
+                self._ambiguous_exponent(span)
+        return name
 
     def _signed_number(self, span: Span, children: list[Any]) -> Any:
         return self._signed(children[0], self._literal(children[1]), span)
@@ -261,9 +295,9 @@ class Builder(Transformer_NonRecursive):
             base = operand.value.left.span.text
             self._report(
                 "E015",
-                f"{span.text} can be read two ways",
+                f"`{span.text}` can be read two ways",
                 span,
-                help=f"write √({operand.span.text}) or (√{base})^{operand.value.right.span.text}",
+                help=f"write `√({operand.span.text})` or `(√{base}){operand.span.text[len(base) :]}`",
             )
         return self._function("sqrt", operand, span)
 
@@ -290,9 +324,9 @@ class Builder(Transformer_NonRecursive):
             rest = Span(span.source, first.end, right.span.end).text.strip()
             self._report(
                 "E016",
-                f"{span.text} can be read two ways",
+                f"`{span.text}` can be read two ways",
                 span,
-                help=f"write {a} / ({b}) or ({a} / {first.text}) {rest}",
+                help=f"write `{a} / ({b})` or `({a} / {first.text}) {rest}`",
             )
         return self._binary("/", left, right, span)
 
@@ -320,9 +354,9 @@ class Builder(Transformer_NonRecursive):
         stem = _span_of(left).text[:-1]
         self._report(
             "E017",
-            f"{span.text} can be read two ways",
+            f"`{span.text}` can be read two ways",
             span,
-            help=f"write {stem}{{t{op}1}} for the time t{op}1, or {stem}t {op} 1",
+            help=f"write `{stem}{{t{op}1}}` for the time t{op}1, or `{stem}t {op} 1`",
         )
 
     def _or_(self, span: Span, children: list[Any]) -> ast.Binary:
@@ -361,7 +395,7 @@ class Builder(Transformer_NonRecursive):
         name, power = self._read_name(function)
         right = name.symbol == Symbol("f") and name.time is Time.NOW and not power
         if not right or point != ast.Name(Symbol("θ"), Time.PREVIOUS, span):
-            self._report("E018", "the gradient is that of f_t at θ_{t-1}", span, help="write ∇f_t(θ_{t-1})")
+            self._report("E018", "the gradient is that of `f_t` at `θ_{t-1}`", span, help="write `∇f_t(θ_{t-1})`")
         return ast.Gradient(span)
 
     def _arguments(self, span: Span, children: list[Any]) -> list[Any]:
@@ -371,7 +405,7 @@ class Builder(Transformer_NonRecursive):
         function, arguments, parameters, trailing = children
         overs = [a for a in [*(arguments or ()), *(parameters or ()), trailing] if isinstance(a, _Over)]
         if len(overs) > 1:
-            self._report("E019", f"{function} is given two ranges to reduce over", overs[1].span)
+            self._report("E019", f"`{function}` is given two ranges to reduce over", overs[1].span)
         return ast.Call(
             str(function),
             tuple(_plain(a) for a in arguments or () if not isinstance(a, _Over)),
@@ -402,7 +436,7 @@ class Builder(Transformer_NonRecursive):
     def _cases(self, span: Span, children: list[Any]) -> ast.Cases:
         for case in children[:-1]:
             if case.condition is None:
-                self._report("E020", "otherwise must be the last case", case.span)
+                self._report("E020", "`otherwise` must be the last case", case.span)
         return ast.Cases(tuple(children), span)
 
     # ---------------------------------------------------------------------------------------------------- statements
@@ -436,7 +470,7 @@ class Builder(Transformer_NonRecursive):
                 "E021",
                 "a loop over the elements counts from 0 to d-1",
                 items.span,
-                help=f"write for {index} = 0, 1, …, d-1 do",
+                help=f"write `for {index} = 0, 1, …, d-1 do`",
             )
         return ast.ForElements(body, span)
 
@@ -447,7 +481,7 @@ class Builder(Transformer_NonRecursive):
             case ast.Call("support", (ast.Name() as name,)):
                 return ast.ForSupport(name, body, span)
         support_span = _span_of(support)
-        self._report("E021", "a loop of this kind runs over support(x)", support_span, help="write support(g_t)")
+        self._report("E021", "a loop of this kind runs over `support(…)`", support_span, help="write `support(g_t)`")
         return ast.ForSupport(ast.Name(Symbol("g"), Time.NOW, support_span), body, span)
 
     def _repeat(self, span: Span, children: list[Any]) -> ast.Repeat:
@@ -527,7 +561,7 @@ class Builder(Transformer_NonRecursive):
             if isinstance(child, list):
                 inputs.extend(replace(i, keyword_only=keyword_only) for i in child)
             elif keyword_only:
-                self._report("E023", "a second * among the inputs", child.span)
+                self._report("E023", "a second `*` among the inputs", child.span)
             else:
                 keyword_only = True
         return _Part("input", tuple(inputs), span)
@@ -553,7 +587,7 @@ class Builder(Transformer_NonRecursive):
         tails: dict[str, _Part] = {}
         for part in tail:
             if part.kind in tails:
-                self._report("E023", f"{part.span.text} comes twice", part.span)
+                self._report("E023", f"`{part.span.text}` comes twice", part.span)
             tails[part.kind] = part
         condition = tails.get("condition")
         state = ast.State(
@@ -573,7 +607,7 @@ class Builder(Transformer_NonRecursive):
         condition: ast.Expr | None = None
         for state, otherwise in children:
             if otherwise and condition is None:
-                self._report("E024", "otherwise follows no state with a condition", state.span)
+                self._report("E024", "`otherwise` follows no state with a condition", state.span)
             elif otherwise:
                 assert condition is not None
                 state = replace(state, condition=ast.Unary("not", condition, condition.span))
@@ -603,7 +637,7 @@ class Builder(Transformer_NonRecursive):
     def _over_flat(self, span: Span, children: list[Any]) -> bool:
         name = self._target(children[0])
         if name.symbol != Symbol("θ") or name.time is not Time.NONE:
-            self._report("E018", "only the parameters can be taken as one vector", span, help="write over flat θ")
+            self._report("E018", "only the parameters can be taken as one vector", span, help="write `over flat θ`")
         return True
 
     def _optimizer(self, span: Span, children: list[Any]) -> ast.Optimizer:
@@ -612,10 +646,10 @@ class Builder(Transformer_NonRecursive):
         for member in members:
             part = _Part("return", member.value, member.span) if isinstance(member, ast.Return) else member
             if part.kind in parts:
-                title = {"docstring": "doc string", "step": "for t = 1 to … do"}.get(part.kind, part.kind)
+                title = {"docstring": "doc string", "step": "`for t = 1 to … do`"}.get(part.kind, f"`{part.kind}`")
                 self._report(
                     "E023",
-                    f"a second {title} in optimizer {name}",
+                    f"a second {title} in optimizer `{name}`",
                     _first_line(part.span),
                 )
             else:
@@ -656,10 +690,7 @@ class Builder(Transformer_NonRecursive):
 
 def _ascii(stem: str) -> str:
     """A stem such as ``β1`` with its Greek letter named, so that ``decompose`` reads it."""
-    return stem if stem.isascii() else _GREEK_NAME[stem[0]] + stem[1:]
-
-
-_GREEK_NAME = {letter: name for name, letter in GREEK.items()}
+    return stem if stem.isascii() else GREEK_NAMES[stem[0]] + stem[1:]
 
 
 def _span_of(node: Any) -> Span:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from lark import Token
 
 from optdsl.source import Diagnostic, Fix, Label, Span
+from optdsl.syntax import tokens
 from optdsl.syntax.spelling import Spelled
 from optdsl.syntax.suggest import nearest
 from optdsl.syntax.vocabulary import FOREIGN, KEYWORDS
@@ -49,12 +50,11 @@ class Mistake:
         return self.line[-1] if self.line else None
 
     def of(self, token: Token) -> Span:
-        assert token.start_pos is not None and token.end_pos is not None
-        return self.spelled.span(token.start_pos, token.end_pos)
+        return self.spelled.of(token)
 
     def insert(self, kind: str, value: str) -> Token:
         """A token that is missing before the unexpected one."""
-        return Token(kind, value, self.token.start_pos, end_pos=self.token.start_pos)
+        return tokens.make(kind, value, tokens.start(self.token))
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ _VALUE_STARTS = frozenset(
     "NAME NUMBER CALLEE LPAR LBAR LDBAR BAR DBAR LFLOOR LCEIL ROOT NABLA RUNNING TRUE FALSE NONE STRING PLUS_MINUS NOT "
     "LBRACE".split()
 )
-_OPERATORS = frozenset("PLUS_MINUS SLASH _DOT MATMUL CARET POWER_BRACE TRANSPOSE COMPARE EQUAL IS AND OR OVER".split())
+_OPERATORS = frozenset("PLUS_MINUS SLASH _DOT MATMUL CARET POWER_BRACE TRANSPOSE COMPARE _EQUAL IS AND OR OVER".split())
 _TITLES = {
     "_NL": "the end of the line",
     "_INDENT": "deeper indentation",
@@ -89,7 +89,7 @@ _TITLES = {
     "COLON": "`:`",
     "COMMA": "`,`",
     "SEMICOLON": "`;`",
-    "EQUAL": "`=`",
+    "_EQUAL": "`=`",
     "FIX": "`:=`",
     "LPAR": "`(`",
     "KEY_OPEN": "`(`",
@@ -133,6 +133,11 @@ def explain_character(span: Span) -> Diagnostic:
     return Diagnostic("E001", f"unexpected character `{span.text}`", span, help=help_)
 
 
+def double_equals(span: Span) -> Diagnostic:
+    """``==`` where ``=`` is meant."""
+    return Diagnostic("E045", "equality is written `=`", span, help="write `=`", fix=Fix(span, "="))
+
+
 # ----------------------------------------------------------------------------------------------- the start of a line
 
 
@@ -151,8 +156,7 @@ def _missing_block(m: Mistake) -> Explanation | None:
 
 def _line_before(spelled: Spelled, token: Token) -> Span | None:
     """The last line with text before ``token``."""
-    assert token.start_pos is not None
-    before = spelled.text[: token.start_pos].rstrip()
+    before = spelled.text[: tokens.start(token)].rstrip()
     start = before.rfind("\n") + 1
     start += len(before[start:]) - len(before[start:].lstrip())
     return spelled.span(start, len(before)) if before[start:] else None
@@ -161,13 +165,13 @@ def _line_before(spelled: Spelled, token: Token) -> Span | None:
 def _unexpected_indent(m: Mistake) -> Explanation | None:
     if m.token.type != "_INDENT":
         return None
-    line = m.spelled.text[m.token.end_pos :].split("\n", 1)[0].rstrip()
-    assert m.token.end_pos is not None
+    at = tokens.end(m.token)
+    line = m.spelled.text[at:].split("\n", 1)[0].rstrip()
     return Explanation(
         Diagnostic(
             "E035",
             "this line is indented deeper than the one above, which opens no block",
-            m.spelled.span(m.token.end_pos, m.token.end_pos + len(line)),
+            m.spelled.span(at, at + len(line)),
             help="indent it like the line above; a line goes on only inside brackets or before an operator",
         )
     )
@@ -179,7 +183,7 @@ def _misspelt_keyword(m: Mistake) -> Explanation | None:
     word = m.of(first).text
     if len(m.line) > 1 or not re.fullmatch(r"[A-Za-z_]+", word) or (word in KEYWORDS and word not in FOREIGN):
         return None
-    if m.line and (m.token.type in ("_ASSIGN", "COMMA", "EQUAL", "FIX") or "_ASSIGN" not in m.accepts):
+    if m.line and (m.token.type in ("_ASSIGN", "COMMA", "_EQUAL", "FIX") or "_ASSIGN" not in m.accepts):
         return None
     if word in FOREIGN:
         return Explanation(
@@ -267,7 +271,7 @@ def _missing_times(m: Mistake) -> Explanation | None:
 
 
 def _equals_for_arrow(m: Mistake) -> Explanation | None:
-    if m.token.type not in ("EQUAL", "FIX", "COLON") or "_ASSIGN" not in m.accepts:
+    if m.token.type not in ("_EQUAL", "FIX", "COLON") or "_ASSIGN" not in m.accepts:
         return None
     if m.token.type == "COLON" and "COLON" in m.accepts:
         return None
@@ -276,7 +280,7 @@ def _equals_for_arrow(m: Mistake) -> Explanation | None:
         Diagnostic(
             "E033", f"an assignment is written with `←`, not `{m.text}`", m.span, help="write `←` or `<-`", fix=fix
         ),
-        (Token.new_borrow_pos("_ASSIGN", "←", m.token),),
+        (tokens.retyped("_ASSIGN", m.token),),
     )
 
 
@@ -287,7 +291,7 @@ def _arrow_for_equals(m: Mistake) -> Explanation | None:
         fix = Fix(m.span, "=")
         return Explanation(
             Diagnostic("E033", f"a default is written with `=`, not `{m.text}`", m.span, help="write `=`", fix=fix),
-            (Token.new_borrow_pos("EQUAL", "=", m.token),),
+            (tokens.retyped("_EQUAL", m.token),),
         )
     if any(t.type == "_ASSIGN" for t in m.line):
         return Explanation(
@@ -297,17 +301,9 @@ def _arrow_for_equals(m: Mistake) -> Explanation | None:
         fix = Fix(m.span, "< -")
         return Explanation(
             Diagnostic("E033", "`<-` is the arrow of an assignment", m.span, help="write `< -` to compare", fix=fix),
-            (Token.new_borrow_pos("COMPARE", "<", m.token), Token.new_borrow_pos("PLUS_MINUS", "-", m.token)),
+            (tokens.retyped("COMPARE", m.token), tokens.retyped("PLUS_MINUS", m.token)),
         )
     return None
-
-
-def _double_equals(m: Mistake) -> Explanation | None:
-    last = m.last
-    if m.token.type != "EQUAL" or last is None or last.type != "EQUAL" or last.end_pos != m.token.start_pos:
-        return None
-    span = m.of(last).to(m.span)
-    return Explanation(Diagnostic("E045", "equality is written `=`", span, help="write `=`", fix=Fix(span, "=")), ())
 
 
 def _double_star(m: Mistake) -> Explanation | None:
@@ -372,7 +368,7 @@ def _call_of_no_function(m: Mistake) -> Explanation | None:
         return Explanation(
             Diagnostic(
                 "E039",
-                f"these brackets hold one value, not a list",
+                "these brackets hold one value, not a list",
                 m.span,
                 labels=(Label(m.of(opener), "opened here"),),
             )
@@ -462,7 +458,6 @@ _RULES: tuple[Callable[[Mistake], Explanation | None], ...] = (
     _missing_block,
     _unexpected_indent,
     _stray_doc,
-    _double_equals,
     _double_star,
     _equals_for_arrow,
     _arrow_for_equals,

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from lark import Token
 
 from optdsl.source import Diagnostic, Fix, Label
+from optdsl.syntax import tokens
 from optdsl.syntax.spelling import Spelled
 from optdsl.syntax.vocabulary import FUNCTIONS
 
@@ -80,7 +81,7 @@ class Layout:
         """The tokens that close every open block at the end of the file."""
         while len(self.indents) > 1:
             self.indents.pop()
-            yield Token.new_borrow_pos("_DEDENT", "", last)
+            yield tokens.make("_DEDENT", "", tokens.end(last))
 
     def leave_block(self) -> int:
         """Forget the block that was just opened; the indentation of the one around it."""
@@ -95,11 +96,11 @@ class Layout:
         kind = raw.type
         if kind == "NAME" and raw.value in self.functions:
             kind = "CALLEE"
-        elif kind == "LPAR" and self.initialize is not None and self.line and _KEY.match(self.text, raw.start_pos):
+        elif kind == "LPAR" and self.initialize is not None and self.line and _KEY.match(self.text, tokens.start(raw)):
             kind = "KEY_OPEN"
         elif kind == "INITIALIZE" and not self.line:
             self.initialize = self.indent
-        return raw if kind == raw.type else Token.new_borrow_pos(kind, raw.value, raw)
+        return raw if kind == raw.type else tokens.retyped(kind, raw)
 
     def _check_apart(self, token: Token) -> None:
         """Two names or numbers that touch were perhaps meant as one, perhaps as two."""
@@ -107,16 +108,16 @@ class Layout:
         if last is None or last.end_pos != token.start_pos:
             return
         if last.type in _WORDS and (token.type in _WORDS or token.value.isalpha()):
-            span = self.spelled.span(last.start_pos, token.end_pos)
-            first = self.spelled.span(last.start_pos, last.end_pos)
-            second = self.spelled.span(token.start_pos, token.end_pos)
+            span = self.spelled.of(last).to(self.spelled.of(token))
+            first = self.spelled.of(last)
+            second = self.spelled.of(token)
             apart = f"{first.text} {second.text}"
             self.diagnostics.append(
                 Diagnostic(
                     "E011",
-                    f"{span.text} runs two terms together",
+                    f"`{span.text}` runs two terms together",
                     span,
-                    help=f"put a space between the factors of a product: {apart}",
+                    help=f"put a space between the factors of a product: `{apart}`",
                     fix=Fix(span, apart),
                 )
             )
@@ -143,24 +144,24 @@ class Layout:
     def _open(self, token: Token) -> None:
         self.brackets.append(token)
         if len(self.brackets) > MAX_DEPTH:
-            span = self.spelled.span(token.start_pos, token.end_pos)
+            span = self.spelled.of(token)
             raise LayoutError(
                 Diagnostic("E008", f"brackets are nested more than {MAX_DEPTH} deep", span, help="name the parts")
             )
 
     def _close(self, token: Token) -> None:
         opener = self.brackets[-1] if self.brackets else None
-        span = self.spelled.span(token.start_pos, token.end_pos)
+        span = self.spelled.of(token)
         if opener is None:
-            raise LayoutError(Diagnostic("E007", f"this {span.text} closes nothing", span))
+            raise LayoutError(Diagnostic("E007", f"this `{span.text}` closes nothing", span))
         wanted = _CLOSERS[token.type]
         same = {"KEY_OPEN": "LPAR", "POWER_BRACE": "LBRACE"}.get(opener.type, opener.type)
         if same != wanted:
-            begin = self.spelled.span(opener.start_pos, opener.end_pos)
+            begin = self.spelled.of(opener)
             raise LayoutError(
                 Diagnostic(
                     "E007",
-                    f"{span.text} does not close {begin.text}",
+                    f"`{span.text}` does not close `{begin.text}`",
                     span,
                     labels=(Label(begin, "opened here"),),
                 )
@@ -171,18 +172,16 @@ class Layout:
         """A bar closes the bar that was opened last in the same brackets, else opens one."""
         top = self.brackets[-1].type if self.brackets else ""
         if token.value == "||" and top == "LBAR":
-            middle = token.start_pos + 1
-            first = Token("BAR", "|", token.start_pos, end_pos=middle)
-            second = Token("BAR", "|", middle, end_pos=token.end_pos)
-            yield from self._bar(first)
-            yield from self._bar(second)
+            middle = tokens.start(token) + 1
+            yield from self._bar(tokens.make("BAR", "|", middle - 1, middle))
+            yield from self._bar(tokens.make("BAR", "|", middle, middle + 1))
             return
         left, right = ("LBAR", "RBAR") if token.type == "BAR" else ("LDBAR", "RDBAR")
         if top == left:
             self.brackets.pop()
-            yield Token.new_borrow_pos(right, token.value, token)
+            yield tokens.retyped(right, token)
         else:
-            opened = Token.new_borrow_pos(left, token.value, token)
+            opened = tokens.retyped(left, token)
             self._open(opened)
             yield opened
 
@@ -191,7 +190,7 @@ class Layout:
     def _line_break(self, raw: Token) -> Iterator[Token]:
         blanks = raw.value.rpartition("\n")[2]
         indent = len(blanks.expandtabs(8))
-        rest = raw.end_pos
+        rest = tokens.end(raw)
         ends = rest >= len(self.text)
         if ends:
             indent = 0
@@ -204,7 +203,7 @@ class Layout:
         self._begin_line()
         if not ends:
             self._check_blanks(raw, blanks)
-            yield from self._indentation(raw, indent)
+            yield from self._indentation(rest, indent)
 
     def _goes_on(self, rest: int) -> bool:
         if self.brackets:
@@ -222,15 +221,15 @@ class Layout:
 
     def _unclosed(self) -> LayoutError:
         opener = self.brackets[-1]
-        span = self.spelled.span(opener.start_pos, opener.end_pos)
-        return LayoutError(Diagnostic("E007", f"this {span.text} is never closed", span))
+        span = self.spelled.of(opener)
+        return LayoutError(Diagnostic("E007", f"this `{span.text}` is never closed", span))
 
     def _check_blanks(self, raw: Token, blanks: str) -> None:
         kinds = set(blanks)
         if not self.indentation and len(kinds) == 1:
-            self.indentation = kinds.copy().pop()
+            self.indentation = blanks[0]
         if kinds - {self.indentation or " "}:
-            span = self.spelled.span(raw.end_pos - len(blanks), raw.end_pos)
+            span = self.spelled.span(tokens.end(raw) - len(blanks), tokens.end(raw))
             self.diagnostics.append(
                 Diagnostic(
                     "E009",
@@ -241,29 +240,29 @@ class Layout:
                 )
             )
 
-    def _indentation(self, raw: Token, indent: int) -> Iterator[Token]:
+    def _indentation(self, at: int, indent: int) -> Iterator[Token]:
+        """The tokens that open or close blocks before the line whose text begins at offset ``at``."""
         if self.initialize is not None and indent <= self.initialize:
             self.initialize = None
         self.indent = indent
-        here = Token("_INDENT", "", raw.end_pos, end_pos=raw.end_pos)
         if indent > self.indents[-1]:
             self.indents.append(indent)
             if len(self.indents) > MAX_DEPTH:
-                span = self.spelled.span(raw.end_pos, raw.end_pos)
+                span = self.spelled.span(at, at)
                 raise LayoutError(Diagnostic("E008", f"blocks are nested more than {MAX_DEPTH} deep", span))
-            yield here
+            yield tokens.make("_INDENT", "", at)
             return
         while indent < self.indents[-1]:
             self.indents.pop()
-            yield Token.new_borrow_pos("_DEDENT", "", here)
+            yield tokens.make("_DEDENT", "", at)
         if indent != self.indents[-1]:
-            span = self.spelled.span(raw.end_pos - indent if raw.end_pos >= indent else raw.end_pos, raw.end_pos)
+            self.indent = self.indents[-1]
+            line = self.text[at : self.text.index("\n", at)].rstrip()
             self.diagnostics.append(
                 Diagnostic(
                     "E010",
                     "this line is indented like no block above it",
-                    span,
-                    help=f"the block that goes on here is indented by {self.indents[-1]} spaces",
+                    self.spelled.span(at, at + len(line)),
+                    help=f"the block that goes on here is indented by {self.indent} spaces",
                 )
             )
-            self.indent = self.indents[-1]

@@ -1,7 +1,8 @@
 """From text to syntax tree: spelling, then the grammar with its layout, then the builder.
 
 A mistake does not end the parse. Where one token is missing or wrong the parser goes on with the right one; otherwise
-it forgets the line (for a header, all but its keyword, so that the block below is still read) and goes on with the next.
+it forgets the line (of a header, all but its keyword, so that the block below is still read) and goes on with the
+next.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from lark import Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from optdsl.source import Diagnostic, Source, Span
-from optdsl.syntax import ast, grammar
+from optdsl.syntax import ast, grammar, tokens
 from optdsl.syntax.build import Builder
-from optdsl.syntax.errors import Mistake, explain, explain_character
+from optdsl.syntax.errors import Mistake, double_equals, explain, explain_character
 from optdsl.syntax.layout import Layout, LayoutError
 from optdsl.syntax.spelling import spell
 from optdsl.syntax.suggest import nearest
@@ -64,7 +65,7 @@ _STAND_INS = {
     "for": (
         ("FOR", "for"),
         ("NAME", "t"),
-        ("EQUAL", "="),
+        ("_EQUAL", "="),
         ("NUMBER", "1"),
         ("TO", "to"),
         ("ELLIPSIS", "…"),
@@ -113,11 +114,11 @@ class _Reading:
             except UnexpectedToken as error:  # the lexer found a token that fits nowhere here
                 self._read_on(error.token)
             except UnexpectedCharacters as error:
-                self._skip_character(error.pos_in_stream)
+                self._skip_character(error.pos_in_stream or 0)
         return self._end()
 
     def _end(self) -> Tree[Any] | None:
-        last = Token("_NL", "", len(self.spelled.text), end_pos=len(self.spelled.text))
+        last = tokens.make("_NL", "", len(self.spelled.text))
         try:
             for token in self.layout.finish(last):
                 self._feed(token)
@@ -153,9 +154,14 @@ class _Reading:
         """
         try:
             self.parser.feed_token(token)
-            return
         except UnexpectedToken:
-            pass
+            self._mend(token)
+        else:
+            if token.type == "_EQUAL" and token == "==":
+                self._report(double_equals(self.spelled.of(token)))
+
+    def _mend(self, token: Token) -> None:
+        """Say what is wrong with ``token``, and feed what should stand in its place."""
         line = tuple(self.layout.line[:-1] if self.layout.line and self.layout.line[-1] is token else self.layout.line)
         mistake = Mistake(
             self.spelled,
@@ -170,11 +176,11 @@ class _Reading:
         if explanation.repair is None or not self._fits(explanation.repair):
             raise _Abandon
 
-    def _fits(self, tokens: Sequence[Token]) -> bool:
-        """Feed all ``tokens``, or none."""
+    def _fits(self, run: Sequence[Token]) -> bool:
+        """Feed all tokens of ``run``, or none."""
         before = (list(self.state.state_stack), list(self.state.value_stack))
         try:
-            for token in tokens:
+            for token in run:
                 self.parser.feed_token(token)
         except UnexpectedToken:
             self.state.state_stack[:], self.state.value_stack[:] = before
@@ -200,24 +206,25 @@ class _Reading:
 
     def _move(self, position: int) -> None:
         """Let the lexer go on at ``position``."""
-        self.parser.lexer_thread.state.line_ctr.char_pos = position
+        state = self.parser.lexer_thread.state
+        assert state is not None
+        state.line_ctr.char_pos = position
 
     def _abandon(self, raw: Token | None) -> None:
         """Forget the line that ``raw`` stands in, and go on where the next one can be read."""
-        assert raw is not None and raw.start_pos is not None and raw.end_pos is not None
+        assert raw is not None
         text = self.spelled.text
         self._rewind()
         line, self.layout.line = self.layout.line, []
         self.layout.brackets.clear()
         if raw.type == "_NL" and not line:  # the indentation itself is at fault
-            end = self._skip_block(raw.start_pos, self.layout.leave_block())
+            end = self._skip_block(tokens.start(raw), self.layout.leave_block())
             self._move(end)
             return
-        start = line[0].start_pos if line else raw.start_pos
-        assert start is not None
-        end = raw.start_pos if raw.type == "_NL" else text.find("\n", raw.end_pos)
+        start = tokens.start(line[0] if line else raw)
+        end = tokens.start(raw) if raw.type == "_NL" else text.find("\n", tokens.end(raw))
         if self._opens_block(end) and self._stand_in(start):
-            self.layout.line = [Token("COLON", ":", start, end_pos=start)]
+            self.layout.line = [tokens.make("COLON", ":", start)]
         else:
             end = self._skip_block(end, self.layout.indent)
         self._move(end)
@@ -257,5 +264,4 @@ class _Reading:
         header = _SAME_HEADER.get(text, text if text in _STAND_INS else nearest(text, _STAND_INS))
         if header is None:
             return False
-        tokens = _STAND_INS[header]
-        return self._fits([Token(kind, value, start, end_pos=start) for kind, value in tokens])
+        return self._fits([tokens.make(kind, value, start) for kind, value in _STAND_INS[header]])

@@ -12,7 +12,10 @@ import unicodedata
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
+from lark import Token
+
 from optdsl.source import Diagnostic, Fix, Source, Span
+from optdsl.syntax import tokens
 from optdsl.syntax.suggest import nearest
 from optdsl.syntax.vocabulary import (
     ACCENT_NAMES,
@@ -36,7 +39,8 @@ _SPECIAL = re.compile(
     | (?P<string>    " (?: [^"\\\n] | \\[^\n] )* "? )
     | (?P<comment>   [ \t]* \# [^\n]* )
     | (?P<doc>       -- [^\n]* )
-    | (?P<newline>   \r\n? )
+    | (?P<newline>   \r\n? | \n )
+    | (?P<ampersand> & )
     | (?P<latex>     \\ (?: [A-Za-z]+\*? | [\s\S]? ) )
     | (?P<brace>     [{{}}] )
     | (?P<sub>       [{"".join(SUBSCRIPTS)}]+ [{_MARKS}]* )
@@ -47,8 +51,10 @@ _SPECIAL = re.compile(
     re.VERBOSE,
 )
 _PLAIN = re.compile(r'["#\\{}\r\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|--|[^\x00-\x7f]')
+_PLAIN_IN_CASES = re.compile(_PLAIN.pattern + r"|[&\n]")
 _ACCENTED = re.compile(r"\s*(\{?)\s*(\\[A-Za-z]+|[A-Za-z]+|[^\x00-\x7f])")
 _UPRIGHT = re.compile(r"\s*\{([^{}\\\n]*)\}")
+_CASES = re.compile(r"\s*\\(begin|end)\s*\{cases\}")
 _GROUP = re.compile(r"\s*\{")
 _SECTION = re.compile(r"\n(?=[ \t]*(?:input|initialize|for|return|optimizer|function|import|if|repeat)\b)")
 _LATEX_COMMANDS = (*LATEX_SYMBOLS, *LATEX_SPACE, *LATEX_TEXT, *LATEX_ACCENTS, r"\frac", r"\sqrt", r"\begin", r"\end")
@@ -84,6 +90,10 @@ class Spelled:
             finish = self.originals[last][0] + end - self.starts[last]
         return Span(self.source, begin, max(begin, finish))
 
+    def of(self, token: Token) -> Span:
+        """The original characters behind ``token``."""
+        return self.span(tokens.start(token), tokens.end(token))
+
     def _empty(self, piece: int) -> bool:
         """Whether a piece stands for characters that the canonical text drops, such as a closing ``}``."""
         following = self.starts[piece + 1] if piece + 1 < len(self.starts) else len(self.text)
@@ -110,6 +120,7 @@ class _Speller:
     comments: list[Span] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     groups: list[_Group] = field(default_factory=list)
+    in_cases: bool = False  # between \\begin{cases} and \\end{cases}
 
     def write(self, text: str, start: int, end: int, verbatim: bool = False) -> None:
         """Add ``text``, which stands for the original characters from ``start`` to ``end``."""
@@ -127,7 +138,7 @@ class _Speller:
         at = 1 if text.startswith("\ufeff") else 0
         self.write("\n", at, at)
         while at < len(text):
-            plain = _PLAIN.search(text, at)
+            plain = (_PLAIN_IN_CASES if self.in_cases else _PLAIN).search(text, at)
             stop = plain.start() if plain else len(text)
             special = _SPECIAL.match(text, stop) if plain else None
             # a combining mark belongs to the ASCII letter before it, a comment takes the blanks before it
@@ -160,7 +171,7 @@ class _Speller:
         if len(text) < 6:
             section = _SECTION.search(self.source.text, start)
             end = section.start() if section else len(self.source.text)
-            self.report("E005", 'this """ is never closed', start, start + 3, help='end the text with """')
+            self.report("E005", 'this `"""` is never closed', start, start + 3, help='end the text with `"""`')
             text = self.source.text[start:end].rstrip().rstrip('"') + '"""'
             if len(text) < 6:
                 text = '""""""'
@@ -173,7 +184,7 @@ class _Speller:
         start, end = match.span()
         text = match.group()
         if len(text) < 2 or not text.endswith('"'):
-            self.report("E005", "this string is never closed", start, end, help='end it with " on the same line')
+            self.report("E005", "this string is never closed", start, end, help='end it with `"` on the same line')
             self.write('""', start, end)
         else:
             self.write(text, start, end, verbatim=True)
@@ -188,7 +199,11 @@ class _Speller:
         return match.end()
 
     def _newline(self, match: re.Match[str]) -> int:
-        self.write("\n", *match.span())
+        self.write(" " if self.in_cases else "\n", *match.span())
+        return match.end()
+
+    def _ampersand(self, match: re.Match[str]) -> int:
+        self.write(" ", *match.span())
         return match.end()
 
     def _control(self, match: re.Match[str]) -> int:
@@ -197,7 +212,8 @@ class _Speller:
     def _unreadable(self, start: int, end: int) -> int:
         text = self.source.text[start:end]
         name = unicodedata.name(text[0], "control character")
-        self.report("E001", f"unexpected character {ascii(text)[1:-1]} ({name})", start, end)
+        code = " ".join(f"U+{ord(c):04X}" for c in text)
+        self.report("E001", f"unexpected character {name} ({code})", start, end)
         self.write(" ", start, end)
         return end
 
@@ -211,7 +227,7 @@ class _Speller:
         if kind == "numerator":
             group = _GROUP.match(self.source.text, end)
             if group is None:
-                self.report("E006", r"\frac needs two groups: \frac{a}{b}", start, end)
+                self.report("E006", r"`\frac` needs two groups: `\frac{a}{b}`", start, end)
                 self.write(")", start, end)
                 self.write(")", end, end)
                 return end
@@ -242,10 +258,10 @@ class _Speller:
                 return end
             if text in IMPOSTORS:
                 return self._impostor(text, start, end)
-        base, *marks = unicodedata.normalize("NFD", text)
-        base = CONFUSABLES.get(base, base)
-        if len(marks) == 1 and marks[0] in ACCENT_NAMES and (base in _KNOWN or base.isascii()) and base.isalpha():
-            self.write(base + marks[0], start, end)
+        apart = unicodedata.normalize("NFD", text)
+        base, marks = CONFUSABLES.get(apart[0], apart[0]), apart[1:]
+        if marks in ACCENT_NAMES and (base in _KNOWN or base.isascii()) and base.isalpha():
+            self.write(base + marks, start, end)
             return end
         return self._unreadable(start, end)
 
@@ -253,10 +269,10 @@ class _Speller:
         meant = IMPOSTORS[character]
         self.report(
             "E002",
-            f"{unicodedata.name(character)} (U+{ord(character):04X}) only looks like {meant!r}",
+            f"{unicodedata.name(character)} (U+{ord(character):04X}) only looks like `{meant}`",
             start,
             end,
-            help=f"type the ASCII character {meant}",
+            help=f"type the ASCII character `{meant}`",
             fix=Fix(Span(self.source, start, end), meant),
         )
         self.write(" " if meant == '"' else meant, start, end)
@@ -266,7 +282,14 @@ class _Speller:
         start, end = match.span()
         command = match.group()
         source = self.source.text
-        if command in LATEX_SYMBOLS:
+        if cases := _CASES.match(source, start):
+            opens = cases[1] == "begin"
+            self.in_cases = opens
+            self.write("{ " if opens else " ", start, cases.end())
+            return cases.end()
+        if self.in_cases and command == r"\\":
+            self.write(" " if _CASES.match(source, end) else " { ", start, end)
+        elif command in LATEX_SYMBOLS:
             self._command(LATEX_SYMBOLS[command], start, end)
         elif command in LATEX_SPACE:
             self.write(" ", start, end)
@@ -299,31 +322,30 @@ class _Speller:
         opening, base = match.groups()
         letter = LATEX_SYMBOLS.get(base, base)
         letter = GREEK.get(letter, CONFUSABLES.get(letter, letter))
-        word, _, rest = (letter, "", "") if len(letter) > 1 else (letter, "", "")
         accent = LATEX_ACCENTS[command]
         if opening:
             self.groups.append(_Group("glue", start))
-        if len(word) == 1 and word.isalpha():
-            self._command(word + ACCENTS[accent] + rest, start, match.end())
-        elif word.isascii() and word.isalpha():
-            self._command(f"{word}_{accent}", start, match.end())
+        if len(letter) == 1 and letter.isalpha():
+            self._command(letter + ACCENTS[accent], start, match.end())
+        elif letter.isascii() and letter.isalpha():
+            self._command(f"{letter}_{accent}", start, match.end())
         else:
-            self.report("E006", f"{command} needs one letter to stand on", start, match.end())
+            self.report("E006", f"`{command}` needs one letter to stand on", start, match.end())
         return match.end()
 
     def _unknown_command(self, command: str, start: int, end: int) -> None:
         if command == "\\":
-            self.report("E001", "unexpected character \\", start, end)
+            self.report("E001", "unexpected character `\\`", start, end)
         elif (
             command in (r"\frac", r"\dfrac", r"\tfrac") or command.rstrip("*") in LATEX_TEXT or command in LATEX_ACCENTS
         ):
             shape = "{a}{b}" if "frac" in command else "{x}"
-            self.report("E006", f"{command} needs its argument in braces: {command}{shape}", start, end)
+            self.report("E006", f"`{command}` needs its argument in braces: `{command}{shape}`", start, end)
         else:
             near = nearest(command, _LATEX_COMMANDS)
             fix = Fix(Span(self.source, start, end), near) if near else None
-            help_ = f"did you mean {near}?" if near else ""
-            self.report("E004", f"unknown LaTeX command {command}", start, end, help=help_, fix=fix)
+            help_ = f"did you mean `{near}`?" if near else ""
+            self.report("E004", f"unknown LaTeX command `{command}`", start, end, help=help_, fix=fix)
         self.write(" ", start, end)
 
 

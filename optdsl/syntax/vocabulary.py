@@ -51,7 +51,10 @@ FOREIGN = {
     "let": "write `x ← value`",
     "var": "write `x ← value`",
 }
-"""Words of other languages, and what to write instead."""
+"""Words of other languages, and what to write instead, where a line begins with one."""
+
+FOREIGN_WORDS = frozenset({"elif", "elsif", "elseif", "then", "end", "endif", "while", "def", "class", "pass"})
+"""Those that can never name a symbol."""
 
 FUNCTIONS = frozenset(
     "abs bfloat16 ceil clamp cols dim evaluate exp floor log machine_epsilon max mean min norm numel RMS rows sign "
@@ -100,8 +103,8 @@ LATEX_SYMBOLS = {
     r"\lfloor": "⌊", r"\rfloor": "⌋", r"\lceil": "⌈", r"\rceil": "⌉",
     r"\{": "{", r"\}": "}", r"\lbrace": "{", r"\rbrace": "}", r"\_": "_",
     r"\land": " and ", r"\wedge": " and ", r"\lor": " or ", r"\vee": " or ", r"\lnot": " not ", r"\neg": " not ",
-    r"\min": " min", r"\max": " max", r"\exp": " exp", r"\log": " log", r"\ln": " log", r"\dim": " dim",
-    r"\sign": " sign", r"\sgn": " sign",
+    r"\min": "min", r"\max": "max", r"\exp": "exp", r"\log": "log", r"\ln": "log", r"\dim": "dim",
+    r"\sign": "sign", r"\sgn": "sign",
 }  # fmt: skip
 """LaTeX commands without arguments, and what they stand for."""
 
