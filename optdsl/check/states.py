@@ -31,6 +31,8 @@ def _duplicates(optimizer: ast.Optimizer) -> Iterator[Diagnostic]:
     keys: dict[str, ast.State] = {}
     for state in optimizer.states:
         name, shown = state.name, display(state.name.symbol)
+        if declares_step(state):
+            continue
         other = symbols.setdefault(name.symbol, name)
         if other is not name:
             yield Diagnostic(

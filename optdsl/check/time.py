@@ -36,11 +36,11 @@ def _read(name: ast.Name, table: SymbolTable) -> Iterator[Diagnostic]:
     entry, symbol, shown = table.lookup(name), name.symbol, display(name.symbol, name.time)
     now, before = (display(symbol, time) for time in (Time.NOW, Time.PREVIOUS))
     match entry:
-        case Hyperparameter() if name.time is not Time.NONE:
-            plain = display(symbol)
+        case Hyperparameter(name=declared) if name.time is not declared.time:
+            plain = display(symbol, declared.time)
             yield Diagnostic(
                 "E201",
-                f"`{plain}` is an input and has no time",
+                f"`{plain}` is an input and is the same at every time",
                 name.span,
                 help=f"write `{plain}`",
                 labels=(Label(entry.name.span, "the input"),),

@@ -41,7 +41,7 @@ def _argument(declaration: ast.Input, table: SymbolTable, lower: LowerExpr) -> i
 
 def _scalar(entry: Hyperparameter, lower: LowerExpr) -> ir.Scalar:
     default = None if entry.default is None else lower(entry.default)
-    return ir.Scalar(entry.identifier, display(entry.name.symbol), default, entry.dtype)
+    return ir.Scalar(entry.identifier, display(entry.name.symbol, entry.name.time), default, entry.dtype)
 
 
 def checks(
