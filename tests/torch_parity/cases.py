@@ -24,7 +24,7 @@ SPECS = Path(__file__).parents[2] / "specs"
 class Case:
     """An optimizer of ``specs/`` and its twin in torch.optim.
 
-    ``rtol``: how far results may be apart after :data:`STEPS` steps, by dtype. ``accepts``: messages of torch's errors for
+    ``rtol``: how far results may be apart after :data:`STEPS` steps, by dtype. ``accepts``: what torch's errors say of
     arguments that work here.
     """
 
@@ -64,6 +64,15 @@ CASES = (
 STEPS = 25
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+def configurations(device: str) -> list[Any]:
+    """One pytest parameter per optimizer and configuration of ``optim_db`` for that device."""
+    return [
+        pytest.param(case, entry.kwargs, id=f"{case}-{entry.desc}")
+        for case in CASES
+        for entry in case.info.optim_inputs_func(device=device)
+    ]
 
 
 @functools.cache

@@ -7,21 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from tests.torch_parity.cases import CASES, Case, assert_agree, every_case, parameters, train, trained
+
+from tests.torch_parity.cases import Case, assert_agree, configurations, every_case, parameters, train, trained
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
 VARIANTS = {"loop": {"foreach": False}, "foreach": {"foreach": True}}
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
-
-
-def configurations(device: str) -> list[Any]:
-    """One pytest parameter per optimizer and configuration of ``optim_db`` for that device."""
-    return [
-        pytest.param(case, entry.kwargs, id=f"{case}-{entry.desc}")
-        for case in CASES
-        for entry in case.info.optim_inputs_func(device=device)
-    ]
 
 
 def with_capturable(configurations: list[Any]) -> list[Any]:

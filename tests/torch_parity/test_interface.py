@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests.torch_parity.cases import CASES, Case, assert_agree, every_case, parameters, train, trained
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.testing._internal.common_optimizers import OptimizerErrorEnum
+
+from tests.torch_parity.cases import CASES, Case, assert_agree, every_case, parameters, train, trained
 
 FLAGS = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None}
 
@@ -72,7 +73,7 @@ def test_errors(case: Case, entry: Any) -> None:
 @every_case
 def test_errors_of_flags(case: Case) -> None:
     params = parameters(torch.float32)
-    with pytest.raises(RuntimeError, match="`fused` and `foreach` cannot be `True` together."):
+    with pytest.raises(RuntimeError, match=r"`fused` and `foreach` cannot be `True` together\."):
         case.ours(params, fused=True, foreach=True)
     with pytest.raises(RuntimeError, match="`fused` does not support `differentiable`"):
         case.ours(params, fused=True, differentiable=True)

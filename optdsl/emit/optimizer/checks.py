@@ -11,7 +11,7 @@ from optdsl.emit.python.expressions import HostPrinter
 from optdsl.ir.nodes import Argument, Check, Const, Expr, Hyper, Op, Program, Scalar, walk
 
 NEGATED = {"lt": "ge", "ge": "lt", "le": "gt", "gt": "le", "eq": "ne", "ne": "eq"}
-MIRRORED = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
+MIRRORED = {"gt": "lt", "ge": "le"}
 SYMBOLS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
@@ -69,7 +69,7 @@ def _chain(condition: Expr) -> str | None:
     if not all(isinstance(link, Op) and link.op in SYMBOLS for link in links):
         return None
     comparisons = [link for link in links if isinstance(link, Op)]
-    if len(comparisons) == 1 and isinstance(comparisons[0].args[1], Const):
+    if len(comparisons) == 1 and comparisons[0].op in MIRRORED and isinstance(comparisons[0].args[1], Const):
         (left, right), op = comparisons[0].args, MIRRORED[comparisons[0].op]
         return f"{_print.within(right, 4)} {SYMBOLS[op]} {_print.within(left, 4)}"
     if any(a.args[1] != b.args[0] for a, b in pairwise(comparisons)):

@@ -1,0 +1,138 @@
+"""State dicts: torch's continue in ours, ours in torch's, and old ones load."""
+
+from __future__ import annotations
+
+import copy
+import io
+from typing import Any
+
+import pytest
+import torch
+
+from tests.torch_parity.cases import Case, assert_agree, every_case, parameters, train, trained
+
+CONFIGURATIONS = (
+    {},
+    {"maximize": True, "foreach": True},
+    {"weight_decay": 0.1},
+    {"lr": torch.tensor(0.25, dtype=torch.float64)},
+)
+
+
+def saved(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The state dict of ``optimizer``, through a file."""
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def continued(
+    cls: type[torch.optim.Optimizer], source: torch.optim.Optimizer, kwargs: dict[str, Any]
+) -> torch.optim.Optimizer:
+    """An optimizer of copies of ``source``'s parameters that takes over its state."""
+    params = [p.detach().clone().requires_grad_() for group in source.param_groups for p in group["params"]]
+    optimizer = cls(params, **kwargs)
+    optimizer.load_state_dict(saved(source))
+    return optimizer
+
+
+@pytest.mark.parametrize("dtype", (torch.float64, torch.complex64), ids=("float64", "complex64"))
+@pytest.mark.parametrize("kwargs", CONFIGURATIONS, ids=("default", "foreach", "weight_decay", "tensor lr"))
+@pytest.mark.parametrize("ours_first", (True, False), ids=("ours to torch", "torch to ours"))
+@every_case
+def test_checkpoints_are_interchangeable(
+    case: Case, ours_first: bool, kwargs: dict[str, Any], dtype: torch.dtype
+) -> None:
+    first, second = (case.ours, case.torchs) if ours_first else (case.torchs, case.ours)
+    reference = trained(first, dtype, kwargs, steps=4)
+    moved = continued(second, reference, {})
+    for optimizer in (reference, moved):
+        train(optimizer, range(4, 8))
+    ours, torchs = (reference, moved) if ours_first else (moved, reference)
+    assert_agree(ours, torchs, case.tolerance(dtype))
+
+
+@every_case
+def test_group_keys_hold_those_of_torch(case: Case) -> None:
+    ours, torchs = (trained(cls, torch.float32, {}, steps=2).state_dict() for cls in (case.ours, case.torchs))
+    for our_group, their_group in zip(ours["param_groups"], torchs["param_groups"], strict=True):
+        assert their_group.items() <= our_group.items()
+    assert {k: list(v) for k, v in ours["state"].items()} == {k: list(v) for k, v in torchs["state"].items()}
+
+
+@every_case
+def test_loaded_state_is_a_copy(case: Case) -> None:
+    source = trained(case.ours, torch.float64, {}, steps=4)
+    state_dict = source.state_dict()
+    before = copy.deepcopy(state_dict)
+    optimizer = case.ours(parameters(torch.float64))
+    optimizer.load_state_dict(state_dict)
+    train(optimizer, range(4, 6))
+    torch.testing.assert_close(state_dict, before, rtol=0, atol=0)
+
+
+@every_case
+def test_scalars_keep_their_dtype(case: Case) -> None:
+    """Loading casts states to the parameter's dtype, but not those that are one number per parameter."""
+    source = trained(case.ours, torch.bfloat16, {}, steps=4)
+    optimizer = case.ours(parameters(torch.bfloat16))
+    optimizer.load_state_dict(saved(source))
+    for param, state in optimizer.state.items():
+        for key, value in state.items():
+            is_scalar = key == "step" or key in optimizer._scalar_states
+            assert value.dtype is (torch.float32 if is_scalar else param.dtype)
+    train(source, range(4, 6))
+    train(optimizer, range(4, 6))
+    for ours, theirs in zip(optimizer.state.values(), source.state.values(), strict=True):
+        torch.testing.assert_close(
+            [ours[key] for key in ours if key in ("step", *optimizer._scalar_states)],
+            [theirs[key] for key in theirs if key in ("step", *optimizer._scalar_states)],
+        )
+
+
+@every_case
+def test_older_checkpoints(case: Case) -> None:
+    """Those of before an argument existed, and of before scalar states were tensors."""
+    source = trained(case.torchs, torch.float64, {}, steps=4)
+    state_dict = copy.deepcopy(source.state_dict())
+    for group in state_dict["param_groups"]:
+        for key in ("maximize", "foreach", "capturable", "differentiable", "fused"):
+            group.pop(key, None)
+    scalars = ("step", *case.ours._scalar_states)
+    for state in state_dict["state"].values():
+        state.update({key: state[key].item() for key in scalars if key in state})
+
+    optimizer = case.ours([p.detach().clone().requires_grad_() for p in source.param_groups[0]["params"]])
+    optimizer.load_state_dict(state_dict)
+    for key, value in case.ours(parameters(torch.float64)).defaults.items():
+        assert optimizer.param_groups[0][key] == value
+    for each in (source, optimizer):
+        train(each, range(4, 6))
+    assert_agree(optimizer, source, case.tolerance(torch.float64))
+
+
+@every_case
+def test_an_older_pickle(case: Case) -> None:
+    optimizer = trained(case.ours, torch.float32, {}, steps=2)
+    state = copy.deepcopy(optimizer.__getstate__())
+    expected = copy.deepcopy(optimizer.param_groups[0])
+    for key in list(state["param_groups"][0]):
+        if key not in ("params", "lr"):
+            del state["param_groups"][0][key]
+    restored = case.ours.__new__(case.ours)
+    restored.__setstate__(state)
+    assert {k: v for k, v in restored.param_groups[0].items() if k != "params"} == {
+        k: v for k, v in expected.items() if k != "params"
+    }
+    train(restored, range(2, 3))
+
+
+@every_case
+def test_default_dtype_float64(case: Case) -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        ours, torchs = (trained(cls, torch.float32, {}, steps=2) for cls in (case.ours, case.torchs))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert_agree(ours, torchs, case.tolerance(torch.float32))
