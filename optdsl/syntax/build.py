@@ -7,6 +7,7 @@ loops that do not count, numbers out of range.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +26,15 @@ _SCRIPT = re.compile(r"([_^])(?:\{([^{}]*)\}|\(([^()]*)\)|([A-Za-z0-9]+|[+-]|.))
 _STEM = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_{1,2}[A-Za-z0-9]+)*|.[0-9]*", re.DOTALL)
 _RELATIONS = {"!=": "≠", "<=": "≤", ">=": "≥"}
 _RUNNING_INDEX = re.compile(r"_\{\s*([a-z])")
+
+
+MAX_DEPTH = 100
+"""How many operations deep an expression may be, so that whoever walks it can do so by recursion."""
+
+_DEEPENING = frozenset(
+    "additive divide dot matmul sign juxtapose juxtapose_power power braced transpose root running absolute norm floor "
+    "ceil call arguments bracket compare or_ and_ not_ case otherwise cases".split()
+)
 
 
 @dataclass(frozen=True)
@@ -88,10 +98,26 @@ class Builder(Transformer_NonRecursive):
         super().__init__()
         self.spelled = spelled
         self.diagnostics: list[Diagnostic] = []
+        self.depths: dict[int, int] = {}  # of expressions, by identity
+        self.kept: list[Any] = []  # keeps those identities theirs
 
     def _call_userfunc(self, tree: Tree[Any], new_children: list[Any] | None = None) -> Any:
         children = tree.children if new_children is None else new_children
-        return getattr(self, "_" + tree.data)(self._span(tree.meta), children)
+        span = self._span(tree.meta)
+        built = getattr(self, "_" + tree.data)(span, children)
+        if tree.data in _DEEPENING:
+            depth = max((self.depths.get(id(child), 0) for child in children), default=0)
+            depth += max(1, len(children) - 1)
+            self.depths[id(built)] = depth
+            self.kept.append(built)
+            if depth > MAX_DEPTH and depth - max(1, len(children) - 1) <= MAX_DEPTH:
+                self._report(
+                    "E008",
+                    f"this expression is more than {MAX_DEPTH} operations deep",
+                    _first_line(span),
+                    help="name parts of it in statements of their own",
+                )
+        return built
 
     # ------------------------------------------------------------------------------------------------------- helpers
 
@@ -113,7 +139,7 @@ class Builder(Transformer_NonRecursive):
 
     def _text(self, token: Token) -> str:
         """The value of a string token."""
-        return re.sub(r"\\(.)", r"\1", token[1:-1])
+        return re.sub(r"\\(.)", r"\1", unicodedata.normalize("NFC", token[1:-1]))
 
     # --------------------------------------------------------------------------------------------------------- names
 
@@ -520,7 +546,7 @@ class Builder(Transformer_NonRecursive):
     def _input(self, span: Span, children: list[Any]) -> list[ast.Input]:
         """One input, or one per name where several names share a line but no tuple argument."""
         names, python_name, choices, default, *clauses = children
-        docs = [clause[2:].strip() for clause in clauses if isinstance(clause, Token)]
+        docs = [unicodedata.normalize("NFC", clause[2:].strip()) for clause in clauses if isinstance(clause, Token)]
         constraints = tuple(c for clause in clauses if not isinstance(clause, Token) for c in clause)
         defaults = None if default is None else default.value
         if defaults is not None and len(defaults) != len(names):
@@ -629,7 +655,7 @@ class Builder(Transformer_NonRecursive):
         return _Part("step", body, span)
 
     def _docstring(self, span: Span, children: list[Any]) -> _Part:
-        return _Part("docstring", clean_doc(str(children[0])[3:-3]), span)
+        return _Part("docstring", clean_doc(unicodedata.normalize("NFC", children[0][3:-3])), span)
 
     def _extends(self, span: Span, children: list[Any]) -> _Part:
         return _Part("extends", self._word(children[0]), self._at(children[0]))

@@ -28,6 +28,7 @@ _CONTINUES = re.compile(r"(?:[+/·⊙*@^≤≥<>=≠)\]},;⌋⌉‖-]|(?:and|or|
 _KEY = re.compile(r"\(\s*[A-Za-z_]\w*\s*\)\s*(?:$|\n|:|--|if\b|otherwise\b|at\b)", re.MULTILINE)
 _CLOSERS = {"RPAR": "LPAR", "RBRACE": "LBRACE", "RFLOOR": "LFLOOR", "RCEIL": "LCEIL"}
 _WORDS = frozenset({"NAME", "NUMBER", "CALLEE", "IDENT"})
+_VALUE_ENDS = frozenset("NAME NUMBER RPAR RBRACE RBAR RDBAR RFLOOR RCEIL TRANSPOSE TRUE FALSE NONE STRING".split())
 
 
 class LayoutError(Exception):
@@ -169,15 +170,16 @@ class Layout:
         self.brackets.pop()
 
     def _bar(self, token: Token) -> Iterator[Token]:
-        """A bar closes the bar that was opened last in the same brackets, else opens one."""
+        """A bar behind a value closes the bar that was opened last in the same brackets; any other opens one."""
         top = self.brackets[-1].type if self.brackets else ""
-        if token.value == "||" and top == "LBAR":
+        behind_value = bool(self.line) and self.line[-1].type in _VALUE_ENDS
+        if token.value == "||" and top == "LBAR" and behind_value:
             middle = tokens.start(token) + 1
             yield from self._bar(tokens.make("BAR", "|", middle - 1, middle))
             yield from self._bar(tokens.make("BAR", "|", middle, middle + 1))
             return
         left, right = ("LBAR", "RBAR") if token.type == "BAR" else ("LDBAR", "RDBAR")
-        if top == left:
+        if top == left and behind_value:
             self.brackets.pop()
             yield tokens.retyped(right, token)
         else:

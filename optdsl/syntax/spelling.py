@@ -36,9 +36,9 @@ _MARKS = "\u0300-\u036f"
 _SPECIAL = re.compile(
     rf'''
       (?P<docstring> """ (?: [\s\S]*? """ )? )
-    | (?P<string>    " (?: [^"\\\n] | \\[^\n] )* "? )
-    | (?P<comment>   [ \t]* \# [^\n]* )
-    | (?P<doc>       -- [^\n]* )
+    | (?P<string>    " (?: [^"\\\r\n] | \\[^\r\n] )* "? )
+    | (?P<comment>   \# [^\r\n]* )
+    | (?P<doc>       -- [^\r\n]* )
     | (?P<newline>   \r\n? | \n )
     | (?P<ampersand> & )
     | (?P<latex>     \\ (?: [A-Za-z]+\*? | [\s\S]? ) )
@@ -195,7 +195,7 @@ class _Speller:
         return match.end()
 
     def _doc(self, match: re.Match[str]) -> int:
-        self.write(match.group().rstrip("\r"), *match.span(), verbatim=True)
+        self.write(match.group(), *match.span(), verbatim=True)
         return match.end()
 
     def _newline(self, match: re.Match[str]) -> int:
