@@ -1,8 +1,8 @@
 """The examples of the documentation are true: every block of a page is compiled, or fails with the code it names.
 
 A fenced block is marked in its first line: ``opt`` is a whole spec; ``opt step`` the statements of a step, put into
-:data:`FRAME`; ``opt same`` a spec that reads the same as the others of its page with that mark; ``wrong=CODE`` says that
-the block must be refused with that code.
+:data:`FRAME`; ``opt same`` a spec that reads the same as the others with that mark; ``wrong=CODE`` says that the block
+must be refused with that code.
 """
 
 import re
@@ -12,7 +12,9 @@ from textwrap import indent
 
 import pytest
 
-from optdsl.compiler import Checked, check_files
+from optdsl.compiler import Checked, check_files, emit
+from optdsl.emit.python import selected
+from optdsl.ir.cost import costs
 from optdsl.render import render_all
 from optdsl.source import Severity, Source
 from optdsl.syntax import parse
@@ -114,3 +116,36 @@ def test_links_lead_somewhere(page: Path) -> None:
         path, _, anchor = target.partition("#")
         assert not path or (page.parent / path).exists(), target
         assert path or anchor in headings, target
+
+
+# ---------------------------------------------------------------------------------------------------------- README
+
+README = ROOT / "README.md"
+
+
+def test_the_class_shown_is_what_the_spec_becomes(tmp_path: Path) -> None:
+    """Between the lines ``...`` the README shows the compiled text as it is."""
+    (unit,) = check(blocks(README, "opt")[0], tmp_path).units
+    compiled = emit([unit])[unit.class_file]
+    shown = re.split(r"^ *\.\.\.\n", blocks(README, "python")[0].text, flags=re.MULTILINE)
+    places = [compiled.index(part.strip("\n")) for part in shown if part.strip()]
+    assert places == sorted(places)
+
+
+def test_the_mistake_shown_is_what_the_compiler_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (shown,) = blocks(README, "text")
+    spec = blocks(README, "opt")[0].text.replace("θ_t ← θ_t - γ sign", "θ_t ← θ_{t-1} - γ sign")
+    monkeypatch.chdir(tmp_path)
+    Path("lion.opt").write_text(spec)
+    assert render_all(check_files(["lion.opt"]).diagnostics) == shown.text.rstrip("\n")
+
+
+def test_the_accesses_shown_are_what_the_compiler_counts() -> None:
+    row = r"^\| (\w+)( with momentum)? \| \d+ \| (\d+) \| \d+ \| (\d+) \| (\d+) \|$"
+    rows = re.findall(row, README.read_text(), re.MULTILINE)
+    assert len(rows) >= 3
+    for name, momentum, loop, foreach, minimum in rows:
+        (unit,) = check_files([ROOT / "specs" / f"{name.lower()}.opt"]).units
+        counted = {tuple(c.settings): c.accesses for c in costs(unit.program, selected(unit.program))}
+        wanted = {"for-loop": int(loop), "foreach": int(foreach), "minimum": int(minimum)}
+        assert counted[("momentum",) if momentum else ()] == wanted

@@ -35,7 +35,7 @@ class Bucket:
     states: tuple[list[Tensor | None], ...] = ()
     steps: list[Tensor] = field(default_factory=list)
     present: tuple[bool, ...] = ()
-    hypers: dict[str, float | bool | str | None | Tensor] = field(default_factory=dict)
+    hypers: dict[str, float | bool | str | Tensor | None] = field(default_factory=dict)
 
 
 def supported_devices() -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from .state import as_real, detach_state, increment, scalar_state
 Keys = tuple[str | None, ...]
 """Keys of the states, in the order in which the functions take them; None for one that a group does not use."""
 
+
 def _check_graph_capture(optimizer: torch.optim.Optimizer) -> None:
     """Refuse to be captured in a graph unless all groups are capturable; torch 2.9 has this by another name."""
     if hasattr(optimizer, "_accelerator_graph_capture_health_check"):
@@ -276,20 +277,23 @@ class BaseOptimizer(torch.optim.Optimizer):
     def _call(
         self, function: Callable[..., None], keys: Keys, batch: Batch, scalars: dict[str, Any], has_complex: bool
     ) -> None:
-        """Call ``function``, which takes real tensors, and keep the states that it makes."""
-        absent = [bool(values) and values[0] is None for values in batch.states]
+        """Call ``function``, which takes real tensors and may put new ones into the lists of late states."""
         tensors: list[list[Any]] = [batch.params, batch.grads, *batch.states]
         if has_complex:
             tensors = [[as_real(tensor) for tensor in values] for values in tensors]
+        late = [
+            (key, values, list(values))
+            for key, values in zip(keys, tensors[2:], strict=True)
+            if key in self._late_states
+        ]
         function(*tensors, **scalars)
-        for key, values, made in zip(keys, tensors[2:], absent, strict=True):
-            if made:
-                self._keep(key, batch.params, values)
+        for key, values, before in late:
+            self._keep(key, batch.params, values, before)
 
-    def _keep(self, key: str | None, params: list[Tensor], values: list[Tensor | None]) -> None:
-        """Make the ``values`` that a step gave to the absent state ``key`` part of the parameters' state."""
-        for param, value in zip(params, values, strict=True):
-            if value is not None:
+    def _keep(self, key: str | None, params: list[Tensor], values: list[Any], before: list[Any]) -> None:
+        """Make the ``values`` that a step gave to the state ``key``, where they are new, part of the state."""
+        for param, value, old in zip(params, values, before, strict=True):
+            if value is not old:
                 self.state[param][key] = torch.view_as_complex(value) if param.is_complex() else value
 
     def _presence(self, keys: Keys, states: States) -> list[Sequence[Hashable]]:
@@ -334,10 +338,9 @@ class BaseOptimizer(torch.optim.Optimizer):
         for device_type, keyed in buckets.items():
             backend(package, module, device_type).fused_step([bucket for _, bucket in keyed], grad_scale, found_inf)
             for keys, bucket in keyed:
-                if not all(bucket.present):
-                    for key, values in zip(keys, bucket.states, strict=True):
-                        if key in self._late_states:
-                            self._keep(key, bucket.params, values)
+                for key, values in zip(keys, bucket.states, strict=True):
+                    if key in self._late_states and not all(bucket.present):
+                        self._keep(key, bucket.params, values, [None] * len(values))
 
     def _buckets(self, group: dict[str, Any], keys: Keys) -> list[Bucket]:
         """The tensors of a fused parameter group, in buckets of equal device, dtypes and presence of states."""

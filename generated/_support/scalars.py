@@ -63,3 +63,10 @@ def where(condition: bool | Tensor, x: Scalar, y: Scalar, like: Tensor | None = 
 
 def logical_not(x: bool | Tensor) -> bool | Tensor:
     return x.logical_not() if isinstance(x, Tensor) else not x
+
+
+def full_like(tensor: Tensor, x: Scalar) -> Tensor:
+    """``x`` everywhere, in ``tensor``'s shape and dtype; autograd follows ``x``."""
+    if isinstance(x, Tensor):
+        return x.to(tensor.dtype).expand_as(tensor).clone()
+    return torch.full_like(tensor, x)

@@ -8,29 +8,28 @@ with those of the step before and upload only what changed; nothing waits for th
 
 from __future__ import annotations
 
-from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import torch
-import triton
-import triton.language as tl
+import triton.language as tl  # type: ignore[import-untyped]
 from torch import Tensor
 
 from .fused import Bucket
-from .triton_layout import Strides, check_no_overlap, is_laid_out, laid_out, walking_strides
+from .triton_layout import check_no_overlap, copy_back, is_laid_out, laid_out, walking_strides
+from .triton_tables import Mirror, block_map, is_capturing, keep_for_graph
 
 CHUNK = 4096
 """Elements of a tensor that one program updates."""
 WARPS = 4
+"""Warps of a program."""
 PREPARE_LANES = 128
-"""Tensors whose scalars one program of the ``prepare`` kernel computes."""
+"""Tensors whose scalars one program of a ``prepare`` kernel computes."""
 PLANS = 16
-"""Sets of tensors that an optimizer class remembers; the one not used for longest is forgotten."""
+"""Sets of tensors that an optimizer remembers; the one not used for longest is forgotten."""
 
 DTYPES = {
     torch.float16: tl.float16,
@@ -39,16 +38,8 @@ DTYPES = {
     torch.float64: tl.float64,
 }
 
-
-def tile_constants(dtypes: Iterable[torch.dtype], warp_size: int) -> dict[str, Any]:
-    """How a kernel accesses tensors of ``dtypes``: 128 bits a thread for the widest of them, 8 elements a thread."""
-    itemsize = max(dtype.itemsize for dtype in dtypes)
-    return {"VECTOR": 16 // itemsize, "CHUNK": CHUNK, "BLOCK": 8 * WARPS * warp_size}
-
-
-def compute_dtype(param: torch.dtype) -> torch.dtype:
-    """The dtype in which parameters of dtype ``param`` are updated."""
-    return torch.float64 if param is torch.float64 else torch.float32
+Dtypes = tuple[torch.dtype | None, ...]
+"""Dtype of each list of tensors of a bucket, None for a state that is off."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +49,7 @@ class FusedOptimizer:
     ``kernel`` makes the step of a chunk. ``prepare``, None for an optimizer without scalars, fills the ``row_size``
     scalars of each tensor from its row of ``hypers`` (float64), and advances step counts and ``scalar_states``.
     ``flags`` are the constants that the kernels are specialised for, given hyperparameters and presence of states.
-    Rows of the address table: number of elements, row of hyperparameters, param, grad, ``states``, step count.
+    Rows of the address table: number of elements, row of hyperparameters, then ``lists``.
     """
 
     kernel: Any
@@ -71,15 +62,30 @@ class FusedOptimizer:
     counts_steps: bool
     plans: OrderedDict[tuple[int, ...], Plan] = field(default_factory=OrderedDict, repr=False, compare=False)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the ``lists``."""
+        return ("param", "grad", *self.states, *(("step",) if self.counts_steps else ()))
+
+    def lists(self, bucket: Bucket) -> list[list[Any]]:
+        """The tensors of ``bucket`` in the order of the table's rows; a list is empty where a state is off."""
+        return [bucket.params, bucket.grads, *bucket.states, *([bucket.steps] if self.counts_steps else ())]
+
+    @property
+    def every_step(self) -> bool:
+        """Whether ``prepare`` has work even if no hyperparameter changed."""
+        return self.counts_steps or bool(self.scalar_states)
+
     @torch.no_grad()
     def step(self, buckets: Sequence[Bucket], grad_scale: Tensor | None, found_inf: Tensor | None) -> None:
         """Makes one step of all ``buckets``; see ``fused_step`` of the generated module."""
-        if _has_absent(buckets):
+        if any(values and values[0] is None for bucket in buckets for values in bucket.states):
+            # Only the device knows whether a state will be assigned now; it is asked this once.
             if found_inf is not None and found_inf.item():
                 return
             self.create_states(buckets)
-        key = tuple(param.data_ptr() for bucket in buckets for param in bucket.params)
         flags = [self.flags(bucket.hypers, bucket.present) for bucket in buckets]
+        key = tuple(param.data_ptr() for bucket in buckets for param in bucket.params)
         plan = self.plans.get(key)
         if plan is None or not plan.fits(buckets, flags):
             plan = self.plans[key] = Plan(self, buckets, flags)
@@ -88,29 +94,16 @@ class FusedOptimizer:
             self.plans.popitem(last=False)
         plan.run(buckets, grad_scale, found_inf)
 
-    @property
-    def every_step(self) -> bool:
-        """Whether ``prepare`` has work even if no hyperparameter changed."""
-        return self.counts_steps or bool(self.scalar_states)
-
     def create_states(self, buckets: Sequence[Bucket]) -> None:
         """Replaces the ``None`` of absent states by new tensors, which the step assigns."""
-        if _is_capturing():
+        if is_capturing():
             raise RuntimeError("a graph cannot capture the step that creates a state: make one step before capturing")
         for bucket in buckets:
             for name, values in zip(self.states, bucket.states, strict=True):
-                for i, value in enumerate(values):
-                    if value is None:
-                        param = bucket.params[i]
-                        values[i] = param.new_zeros(()).float() if name in self.scalar_states else torch.zeros_like(param)
-
-
-def _has_absent(buckets: Sequence[Bucket]) -> bool:
-    return any(values and values[0] is None for bucket in buckets for values in bucket.states)
-
-
-def _is_capturing() -> bool:
-    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+                for i, param in enumerate(bucket.params if values else ()):
+                    if values[i] is None:
+                        scalar = name in self.scalar_states
+                        values[i] = param.new_zeros((), dtype=torch.float32) if scalar else torch.zeros_like(param)
 
 
 class Plan:
@@ -118,16 +111,14 @@ class Plan:
 
     def __init__(self, optimizer: FusedOptimizer, buckets: Sequence[Bucket], flags: list[dict[str, bool]]):
         self.flags = flags
-        self.strides = self._strides(buckets)
-        self.dtypes = self._dtypes(buckets)
-        classes: dict[Any, list[tuple[int, int]]] = {}
+        self.signature = _signature(buckets)
+        classes: dict[Any, dict[int, list[int]]] = {}
         for b, bucket in enumerate(buckets):
-            lists = _lists(bucket)
+            lists = optimizer.lists(bucket)
             for i, param in enumerate(bucket.params):
-                if param.numel():
-                    dtypes = tuple(tensors[i].dtype if tensors else None for tensors in lists)
-                    key = (param.device, dtypes, tuple(flags[b].items()))
-                    classes.setdefault(key, []).append((b, i))
+                dtypes: Dtypes = tuple(tensors[i].dtype if tensors else None for tensors in lists)
+                kind = (param.device, dtypes, tuple(flags[b].items()))
+                classes.setdefault(kind, {}).setdefault(b, []).append(i)
         self.launches = [
             Launch(optimizer, buckets, members, device, dtypes, dict(constants))
             for (device, dtypes, constants), members in classes.items()
@@ -135,23 +126,10 @@ class Plan:
 
     def fits(self, buckets: Sequence[Bucket], flags: list[dict[str, bool]]) -> bool:
         """Whether ``buckets``, whose parameters have the addresses of this plan's, are what it was made for."""
-        return flags == self.flags and self._strides(buckets) == self.strides and self._dtypes(buckets) == self.dtypes
-
-    @staticmethod
-    def _strides(buckets: Sequence[Bucket]) -> list[Any]:
-        """Shapes of the parameters, and strides of everything that is walked but the gradients."""
-        signature: list[Any] = []
-        for bucket in buckets:
-            signature += [param.shape for param in bucket.params]
-            for tensors in (bucket.params, *bucket.states):
-                signature += map(Tensor.stride, tensors)
-        return signature
-
-    @staticmethod
-    def _dtypes(buckets: Sequence[Bucket]) -> list[Any]:
-        return [tensor.dtype for bucket in buckets for tensors in _lists(bucket) for tensor in tensors]
+        return flags == self.flags and _signature(buckets) == self.signature
 
     def run(self, buckets: Sequence[Bucket], grad_scale: Tensor | None, found_inf: Tensor | None) -> None:
+        """Makes the step."""
         for launch in self.launches:
             with _on_device(launch.device):
                 launch.run(
@@ -161,6 +139,162 @@ class Plan:
                 )
 
 
-def _lists(bucket: Bucket) -> list[list[Any]]:
-    """The tensors of a bucket in the order of the address table's rows."""
-    return [bucket.params, bucket.grads, *bucket.states, bucket.steps]
+def _signature(buckets: Sequence[Bucket]) -> list[Any]:
+    """What a plan depends on besides flags: shapes, strides (of gradients: each step looks itself) and dtypes."""
+    signature: list[Any] = []
+    for bucket in buckets:
+        signature += [param.shape for param in bucket.params]
+        walked: list[list[Any]] = [bucket.params, *bucket.states]
+        for tensors in walked:
+            signature += map(Tensor.stride, tensors)
+        for tensors in (*walked, bucket.grads, bucket.steps):
+            signature += [tensor.dtype for tensor in tensors]
+    return signature
+
+
+class Launch:
+    """A launch of the kernel, preceded by one of ``prepare``: tensors of one device, set of dtypes and set of flags.
+
+    ``members`` are the tensors: for each bucket, by its index, their positions in it.
+    """
+
+    def __init__(
+        self,
+        optimizer: FusedOptimizer,
+        buckets: Sequence[Bucket],
+        members: dict[int, list[int]],
+        device: torch.device,
+        dtypes: Dtypes,
+        flags: dict[str, bool],
+    ):
+        self.optimizer = optimizer
+        self.members = members
+        self.device = device
+        params, _, *others = self.gather(buckets)
+        self.sizes = [param.numel() for param in params]
+        self.strides = [walking_strides(param) for param in params]
+        self.misplaced = self._misplaced([params, [], *others])
+        self.grad_strides: list[Any] = []
+        self.groups = [group for group, positions in enumerate(members.values()) for _ in positions]
+        self.blocks = block_map(self.sizes, CHUNK, device)
+        self.table = Mirror("q", torch.int64, device)
+        self.hypers = Mirror("d", torch.float64, device)
+        assert dtypes[0] is not None
+        compute = torch.float64 if dtypes[0] is torch.float64 else torch.float32
+        self.rows = torch.empty(len(params) * optimizer.row_size, dtype=compute, device=device)
+        constants: dict[str, Any] = {
+            f"{name}_dtype": dtype and DTYPES[dtype] for name, dtype in zip(optimizer.names, dtypes, strict=True)
+        }
+        constants |= flags | {"COMPUTE": DTYPES[compute], "SIZE": PREPARE_LANES}
+        constants |= tile_sizes(self._tensor_dtypes(dtypes), _warp_size(device))
+        self.kernel_constants = _taken(optimizer.kernel, constants)
+        self.prepare_constants = _taken(optimizer.prepare, constants) if optimizer.prepare else {}
+
+    def _tensor_dtypes(self, dtypes: Dtypes) -> list[torch.dtype]:
+        """The dtypes of what is shaped like a parameter."""
+        names = zip(self.optimizer.names, dtypes, strict=True)
+        return [dtype for name, dtype in names if dtype is not None and not self._is_scalar(name)]
+
+    def _is_scalar(self, name: str) -> bool:
+        return name == "step" or name in self.optimizer.scalar_states
+
+    def gather(self, buckets: Sequence[Bucket]) -> list[list[Tensor]]:
+        """The tensors of this launch, in the lists of ``FusedOptimizer.lists``."""
+        gathered: list[list[Tensor]] = [[] for _ in self.optimizer.names]
+        for b, positions in self.members.items():
+            whole = len(positions) == len(buckets[b].params)
+            for into, tensors in zip(gathered, self.optimizer.lists(buckets[b]), strict=True):
+                into += tensors if whole or not tensors else [tensors[i] for i in positions]
+        return gathered
+
+    # -------------------------------------------------------------------------------------------------------- layout
+
+    def _misplaced(self, lists: list[list[Tensor]]) -> list[tuple[int, int]]:
+        """Where (list, position) parameters and states are not laid out as the kernel walks them."""
+        misplaced = []
+        for row, (name, tensors) in enumerate(zip(self.optimizer.names, lists, strict=True)):
+            for i, tensor in enumerate(() if self._is_scalar(name) else tensors):
+                if not is_laid_out(tensor, self.strides[i]):
+                    check_no_overlap(tensor)
+                    misplaced.append((row, i))
+        return misplaced
+
+    def lay_out(self, lists: list[list[Tensor]]) -> list[tuple[int, Tensor, Tensor]]:
+        """Puts copies in the place of tensors that are laid out otherwise: (list, the tensor, its copy)."""
+        strides = list(map(Tensor.stride, lists[1]))
+        if strides != self.grad_strides:
+            self.grad_strides = strides
+            self.misplaced_grads = [(1, i) for i, grad in enumerate(lists[1]) if not is_laid_out(grad, self.strides[i])]
+        copies = []
+        for row, i in (*self.misplaced, *self.misplaced_grads):
+            tensor = lists[row][i]
+            lists[row][i] = laid_out(tensor, self.strides[i])
+            copies.append((row, tensor, lists[row][i]))
+        return copies
+
+    # ---------------------------------------------------------------------------------------------------------- step
+
+    def run(self, buckets: Sequence[Bucket], grad_scale: Tensor | None, found_inf: Tensor | None) -> None:
+        """Makes the step of this launch's tensors; ``grad_scale`` and ``found_inf`` are on its device."""
+        optimizer, count = self.optimizer, len(self.sizes)
+        lists = self.gather(buckets)
+        written = [tensors for row, tensors in enumerate(lists) if row != 1 or grad_scale is not None]
+        torch.autograd.graph.increment_version([tensor for tensors in written for tensor in tensors])
+        copies = self.lay_out(lists)
+        self.table.update(self._table(lists))
+        rows = self.rows
+        if is_capturing():
+            rows = torch.empty_like(rows)
+        if optimizer.prepare is not None and (
+            self._update_hypers(buckets) or optimizer.every_step or rows is not self.rows
+        ):
+            optimizer.prepare[(-(-count // PREPARE_LANES),)](
+                self.table.tensor, count, self.hypers.tensor, rows, found_inf,
+                **self.prepare_constants, num_warps=WARPS, enable_fp_fusion=True,
+            )  # fmt: skip
+        block_tensor, block_chunk = self.blocks
+        if len(block_tensor):
+            optimizer.kernel[(len(block_tensor),)](
+                self.table.tensor, count, block_tensor, block_chunk, rows, grad_scale, found_inf,
+                **self.kernel_constants, num_warps=WARPS, enable_fp_fusion=True,
+            )  # fmt: skip
+        for row, tensor, copy in copies:
+            if row != 1 or grad_scale is not None:
+                copy_back(tensor, copy)
+        if rows is not self.rows:
+            keep_for_graph(self.table.tensor, self.hypers.tensor, rows, self.blocks)
+
+    def _table(self, lists: list[list[Tensor]]) -> list[int]:
+        """The address table, row after row."""
+        table = self.sizes + self.groups
+        for tensors in lists:
+            table += map(Tensor.data_ptr, tensors) if tensors else [0] * len(self.sizes)
+        return table
+
+    def _update_hypers(self, buckets: Sequence[Bucket]) -> bool:
+        """Brings the hyperparameters to the device; whether any may have changed."""
+        values = [buckets[b].hypers[name] for b in self.members for name in self.optimizer.hypers]
+        on_device = {i: v for i, v in enumerate(values) if isinstance(v, Tensor) and v.device.type != "cpu"}
+        numbers = [0.0 if i in on_device else float(value) for i, value in enumerate(values)]  # type: ignore[arg-type]
+        changed = self.hypers.update(numbers)
+        for i, value in on_device.items():
+            self.hypers.tensor[i].copy_(value.reshape(()))
+        return changed or bool(on_device)
+
+
+def tile_sizes(dtypes: Sequence[torch.dtype], warp_size: int) -> dict[str, int]:
+    """How tensors of ``dtypes`` are accessed: 128 bits of the widest at a time, 8 elements a thread."""
+    return {"VECTOR": 16 // max(d.itemsize for d in dtypes), "CHUNK": CHUNK, "BLOCK": 8 * WARPS * warp_size}
+
+
+def _taken(kernel: Any, constants: dict[str, Any]) -> dict[str, Any]:
+    """Those of ``constants`` that ``kernel`` takes."""
+    return {name: constants[name] for name in kernel.arg_names if name in constants}
+
+
+def _warp_size(device: torch.device) -> int:
+    return torch.cuda.get_device_properties(device).warp_size if device.type == "cuda" else 32
+
+
+def _on_device(device: torch.device) -> AbstractContextManager[None]:
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

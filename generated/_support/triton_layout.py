@@ -37,11 +37,17 @@ def check_no_overlap(tensor: Tensor) -> None:
 def is_laid_out(tensor: Tensor, strides: Strides) -> bool:
     """Whether walking ``tensor`` in ``strides`` meets its elements in order (a dimension of size 1 has no stride)."""
     own = tensor.stride()
-    return own == strides or all(
-        size == 1 or a == b for size, a, b in zip(tensor.shape, own, strides, strict=True)
-    )
+    return own == strides or all(size == 1 or a == b for size, a, b in zip(tensor.shape, own, strides, strict=True))
 
 
 def laid_out(tensor: Tensor, strides: Strides) -> Tensor:
     """A copy of ``tensor`` in ``strides``."""
     return torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype, device=tensor.device).copy_(tensor)
+
+
+def copy_back(tensor: Tensor, copy: Tensor) -> None:
+    """``tensor.copy_(copy)``, also where elements of ``tensor`` share memory: they are then written once."""
+    for dim, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
+        if size > 1 and stride == 0:
+            tensor, copy = tensor.narrow(dim, 0, 1), copy.narrow(dim, 0, 1)
+    tensor.copy_(copy)

@@ -1,8 +1,10 @@
 # Compiled by optdsl 0.1.0 (part of every package). Do not edit.
 """Arithmetic of the fused kernels: rounded to nearest, with torch's treatment of NaN."""
 
-import triton
-import triton.language as tl
+# mypy: disable-error-code="no-untyped-def"
+
+import triton  # type: ignore[import-untyped]
+import triton.language as tl  # type: ignore[import-untyped]
 
 
 @triton.jit
@@ -67,8 +69,8 @@ def power(base, exponent):
 
 @triton.jit
 def round_to(x, dtype: tl.constexpr):
-    """The float64 ``x`` as it will read once it has been stored in a state of ``dtype``."""
-    return x.to(dtype).to(tl.float64)
+    """The float64 ``x`` (or a constant) as it will read once it has been stored in a state of ``dtype``."""
+    return (x + tl.full((), 0.0, tl.float64)).to(dtype).to(tl.float64)
 
 
 @triton.jit

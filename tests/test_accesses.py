@@ -1,0 +1,40 @@
+"""``optdsl show --cost`` is what a step reads and writes when it runs, and no more than torch's own step does."""
+
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from benchmarks.accesses import count
+from optdsl.compiler import Unit, check_files
+from optdsl.emit.python import selected
+from optdsl.ir.cost import Configuration, costs
+from optdsl.loader import load
+
+ROOT = Path(__file__).parent.parent
+UNITS = check_files(sorted((ROOT / "specs").glob("*.opt"))).units
+CASES = [
+    pytest.param(unit, configuration, id=f"{unit.program.name}-{'-'.join(configuration.settings) or 'defaults'}")
+    for unit in UNITS
+    for configuration in costs(unit.program, selected(unit.program))
+]
+
+
+@cache
+def compiled(spec: str) -> ModuleType:
+    return load(spec)
+
+
+@pytest.mark.parametrize("variant", ["for-loop", "foreach"])
+@pytest.mark.parametrize(("unit", "configuration"), CASES)
+def test_the_count_is_what_a_step_does_and_at_most_torchs(
+    unit: Unit, configuration: Configuration, variant: str
+) -> None:
+    name = unit.program.name
+    arguments = {**configuration.settings, "foreach": variant == "foreach"}
+    counted = configuration.accesses[variant]
+    assert count(getattr(compiled(unit.source.name), name), arguments) == counted
+    if hasattr(torch.optim, name):
+        assert counted <= count(getattr(torch.optim, name), arguments)
