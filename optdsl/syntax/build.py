@@ -47,10 +47,11 @@ class _Bracketed:
 
 @dataclass(frozen=True)
 class _Product:
-    """Factors side by side, without brackets around them."""
+    """Factors side by side, without brackets around them; ``first`` is where the first of them stands."""
 
     value: Any
     span: Span
+    first: Span
 
 
 @dataclass(frozen=True)
@@ -263,10 +264,10 @@ class Builder(Transformer_NonRecursive):
         return ast.NoneLiteral(span)
 
     def _bracket(self, span: Span, children: list[Any]) -> _Bracketed:
-        return _Bracketed(_plain(children[0]), span)
+        return _Bracketed(replace(_plain(children[0]), span=span), span)
 
     def _braced(self, span: Span, children: list[Any]) -> _Bracketed:
-        return _Bracketed(_plain(children[0]), span)
+        return _Bracketed(replace(_plain(children[0]), span=span), span)
 
     def _binary(self, op: str, left: Any, right: Any, span: Span) -> ast.Binary:
         return ast.Binary(op, _plain(left), _plain(right), span)
@@ -277,7 +278,7 @@ class Builder(Transformer_NonRecursive):
         begin = _span_of(product)
         for factor in rest:
             product = self._binary("*", product, factor, begin.to(_span_of(factor)))
-        return _Product(product, span)
+        return _Product(product, span, begin)
 
     def _juxtapose_power(self, span: Span, children: list[Any]) -> _Product:
         base, exponent, *rest = children
@@ -310,7 +311,8 @@ class Builder(Transformer_NonRecursive):
 
     def _sign(self, span: Span, children: list[Any]) -> Any:
         signed = self._signed(children[0], children[1], span)
-        return _Product(signed, span) if isinstance(children[1], _Product) else signed
+        operand = children[1]
+        return _Product(signed, span, span.to(operand.first)) if isinstance(operand, _Product) else signed
 
     def _signed(self, sign: Token, operand: Any, span: Span) -> Any:
         return _plain(operand) if sign == "+" else ast.Unary("-", _plain(operand), span)
@@ -346,13 +348,12 @@ class Builder(Transformer_NonRecursive):
         left, right = children
         if isinstance(right, _Product):
             a, b = _span_of(left).text, right.span.text
-            first = _first_factor(right.value)
-            rest = Span(span.source, first.end, right.span.end).text.strip()
+            rest = Span(span.source, right.first.end, right.span.end).text.strip()
             self._report(
                 "E016",
                 f"`{span.text}` can be read two ways",
                 span,
-                help=f"write `{a} / ({b})` or `({a} / {first.text}) {rest}`",
+                help=f"write `{a} / ({b})` or `({a} / {right.first.text}) {rest}`",
             )
         return self._binary("/", left, right, span)
 
@@ -648,9 +649,9 @@ class Builder(Transformer_NonRecursive):
         if index != "t" or numbers not in (["1"], ["1", "2"]):
             self._report(
                 "E021",
-                "the step's loop counts t from 1",
+                "the step's loop counts `t` from 1",
                 self._at(index).to(self._at(counts[-1])),
-                help="for t = 1 to … do",
+                help="write `for t = 1 to … do`",
             )
         return _Part("step", body, span)
 
@@ -721,13 +722,6 @@ def _ascii(stem: str) -> str:
 
 def _span_of(node: Any) -> Span:
     return node.span
-
-
-def _first_factor(product: ast.Expr) -> Span:
-    """Where the first factor of a product of neighbours stands."""
-    while isinstance(product, (ast.Binary, ast.Unary)) and getattr(product, "op", "") in ("*", "-"):
-        product = product.left if isinstance(product, ast.Binary) else product.operand
-    return product.span
 
 
 def _first_line(span: Span) -> Span:

@@ -389,11 +389,11 @@ def _call_of_no_function(m: Mistake) -> Explanation | None:
 
 
 def _keyword_for_name(m: Mistake) -> Explanation | None:
-    if "NAME" not in m.accepts and "IDENT" not in m.accepts:
+    if m.text not in KEYWORDS or not {"NAME", "IDENT"} & m.accepts or "SLASH" in m.accepts:
         return None
-    if m.text not in KEYWORDS or "SLASH" in m.accepts:
-        return None
-    return Explanation(Diagnostic("E037", f"a value is missing before `{m.text}`", m.span))
+    if "LPAR" in m.accepts and m.last is not None:
+        return Explanation(Diagnostic("E037", f"a value is missing before `{m.text}`", m.span))
+    return Explanation(Diagnostic("E013", f"`{m.text}` is a keyword and cannot name anything", m.span))
 
 
 def _missing_value(m: Mistake) -> Explanation | None:
@@ -428,7 +428,7 @@ def _unexpected(m: Mistake) -> Explanation:
 def _found(m: Mistake) -> str:
     """The unexpected token, in words."""
     if m.token.type in _INVISIBLE:
-        return _TITLES[m.token.type]
+        return _TITLES[m.token.type].removeprefix("the ")
     text = m.text.split("\n")[0]
     return f"`{text if len(text) <= 30 else text[:29] + '…'}`"
 

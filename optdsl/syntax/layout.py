@@ -15,12 +15,12 @@ from lark import Token
 from optdsl.source import Diagnostic, Fix, Label
 from optdsl.syntax import tokens
 from optdsl.syntax.spelling import Spelled
-from optdsl.syntax.vocabulary import FUNCTIONS
+from optdsl.syntax.vocabulary import FUNCTIONS, RESERVED
 
 MAX_DEPTH = 40
 """How deep brackets and blocks may be nested."""
 
-ALWAYS_ACCEPTED = ("_NL", "BAR", "DBAR", "LPAR")
+ALWAYS_ACCEPTED = ("_NL", "BAR", "DBAR", "LPAR", "NAME")
 """Raw tokens that the lexer passes on in every state; layout decides what they mean."""
 
 _DEFINED = re.compile(r"^[ \t]*(?:function[ \t]+(\w+)|import[ \t]+([\w, \t]+?)[ \t]+from\b)", re.MULTILINE)
@@ -97,6 +97,8 @@ class Layout:
         kind = raw.type
         if kind == "NAME" and raw.value in self.functions:
             kind = "CALLEE"
+        elif kind == "NAME" and raw.value in RESERVED:
+            kind = {"in": "_IN"}.get(raw.value, raw.value.upper())
         elif kind == "LPAR" and self.initialize is not None and self.line and _KEY.match(self.text, tokens.start(raw)):
             kind = "KEY_OPEN"
         elif kind == "INITIALIZE" and not self.line:

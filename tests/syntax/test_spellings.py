@@ -212,7 +212,7 @@ def test_precedence(text: str, bracketed: str) -> None:
         ("v_t^2^3", "E046"),
         ("x^2^3", "E046"),
         ("x then", "E036"),
-        ("if", "E013"),
+        ("if", "E037"),
     ],
 )
 def test_what_can_be_read_two_ways_is_an_error(text: str, code: str) -> None:
