@@ -41,8 +41,18 @@ RESERVED_ARGUMENTS = frozenset(
 )
 """Constructor arguments a spec cannot declare: ``torch.optim.Optimizer`` and its schedulers use them."""
 
-RESERVED_KEYS = frozenset({"param", "grad", "params", "grads", "step"})
-"""State keys a spec cannot use: emitted code means something else by them."""
+MODULE_NAMES = frozenset(
+    {
+        "Any", "BaseOptimizer", "ParamsT", "Tensor", "foreach", "full_state", "math", "scalar_state", "scalars",
+        "torch",
+    }
+)  # fmt: skip
+"""What the module of an optimizer imports: its class and its variables are called otherwise."""
+
+CODE_NAMES = MODULE_NAMES | {
+    "bool", "float", "grad", "grads", "group", "i", "len", "param", "params", "range", "step", "super",
+}  # fmt: skip
+"""What the functions of an optimizer mean by these names: no argument and no state is called so."""
 
 
 def taken_by_python(word: str) -> bool:
