@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 
 from optdsl import __version__
 from optdsl.check.model import CheckedOptimizer
-from optdsl.files import read_import, read_source
+from optdsl.files import read_import, read_source, whole_file
 from optdsl.ir.nodes import Program
 from optdsl.source import Diagnostic, Label, Severity, Source
 from optdsl.syntax import Parsed, ast, parse
@@ -75,12 +75,18 @@ class Result:
 
 
 def compile_files(paths: Iterable[str | Path], kept: Mapping[str, str] | None = None) -> Result:
-    """Compile the specs at ``paths`` to one package.
+    """Compile the specs at ``paths``, at least one, to one package.
 
     ``kept`` (class name → module) are optimizers that the package has already; it goes on to export them.
     """
+    paths = list(paths)
     checked = check_files(paths)
-    return Result(emit(checked.units, kept) if checked.ok else {}, checked.diagnostics)
+    if not checked.ok:
+        return Result({}, checked.diagnostics)
+    if not checked.units:
+        nothing = Diagnostic("E807", "there is no optimizer to compile", whole_file(paths[0]))
+        return Result({}, (*checked.diagnostics, nothing))
+    return Result(emit(checked.units, kept), checked.diagnostics)
 
 
 def check_files(paths: Iterable[str | Path]) -> Checked:

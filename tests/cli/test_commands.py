@@ -98,6 +98,13 @@ def test_two_optimizers_cannot_share_a_module(tmp_path: Path) -> None:
     assert "error[E804]: `Sgd` and `SGD` would both be written to `sgd.py`" in result.stderr
 
 
+def test_a_spec_without_optimizers_compiles_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "f.opt").write_text("function f(x):\n    return x\n")
+    result = run("compile", str(tmp_path / "f.opt"), "-o", str(tmp_path / "package"))
+    assert result.exit_code == 1
+    assert "error[E807]: there is no optimizer to compile" in result.stderr
+
+
 # ----------------------------------------------------------------------------------------------------------- check
 
 
