@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from optdsl.check import walk
@@ -31,12 +31,13 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
         if is_parameter(declaration):
             yield _not_yet("E910", "a constraint on the parameters", declaration.names[0].span)
     yield from _body(optimizer.body)
-    for stmt in optimizer.body:
-        for block in walk.blocks(stmt):
-            yield from _running(block, "under a condition or in a loop")
+    conditional = [e for stmt in optimizer.body for block in walk.blocks(stmt) for e in walk.expressions(block)]
+    braces = [e for e in walk.expressions(optimizer.body) if isinstance(e, ast.Cases)]
+    yield from _running(conditional, "under a condition or in a loop")
+    yield from _running((e for brace in braces for e in walk.walk(brace)), "in a brace")
     for function in walk.called(optimizer.body, subject.functions):
         yield from _body(function.body)
-        yield from _running(function.body, "in a function")
+        yield from _running(walk.expressions(function.body), "in a function")
         yield from _control(function, subject)
 
 
@@ -69,8 +70,8 @@ def _expression(expr: ast.Expr) -> Iterator[Diagnostic]:
                 yield _not_yet("E906", "`ᵀ`, the transpose,", inner.span)
 
 
-def _running(body: tuple[ast.Stmt, ...], where: str) -> Iterator[Diagnostic]:
-    for expr in walk.expressions(body):
+def _running(expressions: Iterable[ast.Expr], where: str) -> Iterator[Diagnostic]:
+    for expr in expressions:
         if isinstance(expr, ast.Running):
             mend = "give it a line of its own before, where every step reaches it"
             yield _not_yet("E907", f"a running product or sum {where}", expr.span, mend)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from optdsl.check import walk
 from optdsl.check.collect import declares_step, running_key, state_key
-from optdsl.check.model import PARAMETER, CheckedOptimizer
+from optdsl.check.model import PARAMETER, Buffer, CheckedOptimizer, Local, Parameter
 from optdsl.source import Diagnostic, Label, Severity
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
@@ -100,7 +100,7 @@ def _declaration(state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagno
 def _known_at_start(expr: ast.Expr, state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     """Initial values and conditions are made from inputs."""
     match expr:
-        case ast.Name(symbol=symbol) if symbol == PARAMETER or symbol in subject.table.buffers:
+        case ast.Name() if isinstance(subject.table.lookup(expr), Buffer | Local | Parameter):
             message = f"`{expr.span.text}` is not known when `{display(state.name.symbol)}` is set up"
         case ast.StepTime() | ast.Gradient():
             message = f"`{expr.span.text}` is not known when `{display(state.name.symbol)}` is set up"

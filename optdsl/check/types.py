@@ -148,7 +148,6 @@ class TypeChecker:
 
     def merged(self, then: Types, orelse: Types, rate: Rate, span: Span) -> Types:
         """The types after a branch: what either side leaves."""
-        floor = rate if rate >= Rate.STEP else Rate.CONSTANT
         result: Types = {}
         for key in {**orelse, **then}:
             a, b = then.get(key, orelse.get(key)), orelse.get(key, then.get(key))
@@ -166,7 +165,7 @@ class TypeChecker:
                 )
                 result[key] = None
             else:
-                result[key] = Type(a.dtype, max(a.rate, b.rate, floor))
+                result[key] = Type(a.dtype, max(a.rate, b.rate, rate))
         return result
 
     # ------------------------------------------------------------------------------------------------ expressions

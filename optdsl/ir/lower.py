@@ -128,6 +128,8 @@ class _Body:
 
     def assign(self, identifier: str, value: ir.Expr, span: Span) -> None:
         """Makes ``value`` what ``identifier`` is from here on. A plain copy into a local needs no statement."""
+        if value == self.values.get(identifier):
+            return
         state = self.state_of(identifier)
         if state is not None or not _is_atom(value):
             value = self.let(identifier, value, state, span)
@@ -154,13 +156,12 @@ class _Body:
 
     def statement(self, stmt: ast.Stmt) -> None:
         match stmt:
-            case ast.Assign(targets=(target,), value=ast.Cases(cases=cases), span=span):
-                self._guarded = self.guarded(stmt)
-                identifier = self.identifier(target)
-                self.assign_cases(identifier, cases, span)
             case ast.Assign(targets=(target,), value=value, span=span):
                 self._guarded = self.guarded(stmt)
-                self.assign(self.identifier(target), self.expr(value), span)
+                if isinstance(value, ast.Cases) and self.takes_branch(value):
+                    self.branch(_as_if(stmt, value))
+                else:
+                    self.assign(self.identifier(target), self.expr(value), span)
             case ast.If():
                 self.branch(stmt)
             case ast.ForElements(body=body):
@@ -297,7 +298,7 @@ class _Body:
             case ast.Call():
                 return self.call(expr)
             case ast.Cases(cases=cases, span=span):
-                return self.cases(cases, span, "term", None)
+                return self.cases(cases, span)
             case ast.Running():
                 return self.running(expr)
 
@@ -338,45 +339,38 @@ class _Body:
         self.values, self._assigned, self._function, self._guarded = outer
         return result
 
-    def assign_cases(self, identifier: str, cases: tuple[ast.Case, ...], span: Span) -> None:
-        """``x ← { a if c …``: of tensors an ``if`` that assigns ``x`` on either side, of scalars a ``select``."""
-        self.assign(identifier, self.cases(cases, span, identifier, self.state_of(identifier)), span)
+    def takes_branch(self, expr: ast.Cases) -> bool:
+        """True if the value of ``expr`` comes out of an ``If``: tensors that are chosen per group or step."""
+        versions = self._versions.copy()
+        trial = self.arm(frozenset(), lambda: self.expr(expr))
+        self._versions = versions
+        last = trial.block[-1] if trial.block else None
+        return isinstance(last, ir.If) and any(trial.result == _merged(m, last.condition) for m in last.merges)
 
-    def cases(self, cases: tuple[ast.Case, ...], span: Span, identifier: str, state: str | None) -> ir.Expr:
-        """The value of a brace, in names of ``identifier`` where it takes statements."""
+    def cases(self, cases: tuple[ast.Case, ...], span: Span) -> ir.Expr:
+        """The value of a brace: of scalars, or chosen per element, a ``select``; else what an ``If`` merges."""
         first, rest = cases[0], cases[1:]
         if first.condition is None:
             return self.expr(first.value)
         condition = self.expr(first.condition)
         if isinstance(condition, ir.Const):
-            return self.expr(first.value) if condition.value else self.cases(rest, span, identifier, state)
-        arms = (
-            self.arm(conditions.known(first.condition), lambda: self.expr(first.value)),
-            self.arm(conditions.known(first.condition, False), lambda: self.cases(rest, span, identifier, state)),
-        )
-        return self.chosen(condition, arms, span, identifier, state)
-
-    def chosen(
-        self, condition: ir.Expr, arms: tuple[_Arm, _Arm], span: Span, identifier: str, state: str | None
-    ) -> ir.Expr:
-        a, b = arms[0].result, arms[1].result
-        if a is None or b is None:
+            return self.expr(first.value) if condition.value else self.cases(rest, span)
+        then = self.arm(conditions.known(first.condition), lambda: self.expr(first.value))
+        orelse = self.arm(conditions.known(first.condition, False), lambda: self.cases(rest, span))
+        if then.result is None or orelse.result is None:
             raise AssertionError("both arms have a value")
         asks_presence = any(isinstance(e, ir.Present) for e in ir.walk(condition))
-        scalar = not (a.type.is_tensor or b.type.is_tensor or asks_presence)
+        scalar = not (then.result.type.is_tensor or orelse.result.type.is_tensor or asks_presence)
         if scalar or condition.type.rate is ir.Rate.ELEMENT:
-            self.block += [*arms[0].block, *arms[1].block]
-            return fold("select", condition, a, b)
-        blocks, atoms = [], []
-        for arm, value in zip(arms, (a, b), strict=True):
-            block = list(arm.block)
-            if not _is_atom(value):
-                let = ir.Let(self.fresh(identifier), value, state, span)
-                block.append(let)
-                value = let.ref
-            blocks.append(tuple(block))
-            atoms.append(value)
-        merge = ir.Merge(self.fresh(identifier), atoms[0], atoms[1], state)
+            self.block += [*then.block, *orelse.block]
+            return fold("select", condition, then.result, orelse.result)
+        blocks, values = [], []
+        for block, value in ((then.block, then.result), (orelse.block, orelse.result)):
+            self.block, outer = list(block), self.block
+            values.append(value if _is_atom(value) else self.let("term", value, None, span))
+            blocks.append(tuple(self.block))
+            self.block = outer
+        merge = ir.Merge(self.fresh("term"), values[0], values[1])
         self.block.append(ir.If(condition, blocks[0], blocks[1], (merge,), span))
         return _merged(merge, condition)
 
@@ -394,6 +388,13 @@ class _Body:
             self.state_keys.add(key)
             self.assign(key, fold(BINARY[expr.op], ir.StateValue(key, rate), summand), expr.span)
         return self.values[self._running[written]]
+
+
+def _as_if(stmt: ast.Assign, value: ast.Cases) -> ast.If:
+    """``x ← { a if c …`` as the ``if`` that assigns ``x`` on every side."""
+    assigns = [(case.condition, replace(stmt, value=case.value)) for case in value.cases]
+    branches = tuple(ast.Branch(c, (assign,), assign.span) for c, assign in assigns if c is not None)
+    return ast.If(branches, tuple(assign for c, assign in assigns if c is None), stmt.span)
 
 
 def _merged(merge: ir.Merge, condition: ir.Expr) -> ir.Ref:

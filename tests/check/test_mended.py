@@ -1,0 +1,189 @@
+"""Every broken spec with its mistake mended: what is right is accepted, without a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from optdsl.check import analyse
+from optdsl.compiler import check_files
+from optdsl.source import Diagnostic, Source
+from optdsl.syntax import ast, parse
+
+BROKEN = Path(__file__).parent.parent / "broken"
+FOLDERS = ("names", "time", "flow", "types", "inputs", "states", "sections", "modules")
+
+Edits = tuple[tuple[str, str], ...]
+"""Texts to replace, each by what mends it."""
+
+STEP = "for t = 1 to … do\n        g_t ← ∇f_t(θ_{t-1})\n        θ_t ← θ_{t-1} - γ g_t\n\n    return θ_t"
+USE = "θ_t ← θ_{t-1} - γ m_t"
+
+MENDED: dict[str, Edits] = {
+    "names/undeclared": (("= 1e-3", "= 1e-3\n        λ (decay) = 0"),),
+    "names/misspelt": (("amsgard", "amsgrad"),),
+    "names/glued": (("lr g_t", "l r g_t"),),
+    "names/python_name": (("lr g_t", "γ g_t"),),
+    "names/state_key": (("γ exp_avg", "γ m_t"),),
+    "names/without_hat": (("m̃_t", "m̂_t"),),
+    "names/unknown_function": (("heaviside", "sign"),),
+    "names/misspelt_function": (("square(", "squared("),),
+    "names/arguments_of_max": (("max(g_t)", "max(g_t, 0)"),),
+    "names/arguments_of_function": (("g_t, γ", "g_t; γ"),),
+    "names/function_sees_arguments_alone": (("scaled(x)", "scaled(x; γ)"), ("scaled(g_t)", "scaled(g_t; γ)")),
+    "names/one_python_name": (("(m_hat)", "(exp_avg)"),),
+    "names/local_and_argument": (("lr_t", "α_t"),),
+    "names/python_keyword": (("(lambda)", "(lambda_)"),),
+    "names/optimizer_is_builtin": (("sum", "Sum"),),
+    "names/means_something_in_the_code": (
+        ("torch, i (pair)", "γ, λ (pair)"),
+        ("(a)", "(exp_avg)"),
+        ("(as)", "(exp_avg_sq)"),
+        ("math", "d_t"),
+        ("g_t i", "g_t λ"),
+        ("torch m_t", "γ m_t"),
+    ),
+    "names/reserved_argument": (("(params)", "(lr)"),),
+    "time/input_with_time": (("γ_t", "γ"),),
+    "time/state_without_time": (("γ m\n", "γ m_t\n"),),
+    "time/parameter_without_time": (("θ - γ", "θ_{t-1} - γ"),),
+    "time/initial_in_step": (("+ m_0", "+ m_{t-1}"),),
+    "time/next_of_state": (("θ_{t+1}", "θ_t"),),
+    "time/local_of_last_step": ((" - g_{t-1}", ""),),
+    "time/local_two_spellings": (("α_t", "α"),),
+    "time/assigns_input": (("γ ← γ", "α ← γ"), ("- γ g_t", "- α g_t")),
+    "time/assigns_previous": (("θ_{t-1} ←", "θ_t ←"),),
+    "time/assigns_initial": (("m_0 ← 0.9", "m_t ← 0.9"),),
+    "time/assigns_step_count": (("t ← t + 1", "g_t ← g_t / t"),),
+    "time/lost_update": (("θ_{t-1} - γ m_t", "θ_t - γ m_t"),),
+    "time/lost_update_on_one_path": (("θ_{t-1} - γ m_t", "θ_t - γ m_t"),),
+    "flow/read_before_assigned": (("g_t ← ∇f_t(θ_{t-1})", "g_t ← ∇f_t(θ_{t-1})\n        m̂_t ← 3 g_t"),),
+    "flow/not_on_every_path": (("if λ", "d_t ← g_t\n        if λ"),),
+    "flow/absent_state": (
+        ("b_t ← 0.9 b_{t-1} + g_t", "b_t ← { 0.9 b_{t-1} + g_t if t > 1\n              { g_t otherwise"),
+    ),
+    "flow/absent_state_in_first_step": (("b_t ← b_{t-1}\n", "b_t ← g_t\n"),),
+    "flow/state_may_stay_absent": (
+        ("(momentum_buffer)", "(momentum_buffer) if nesterov"),
+        ("b_t ← g_t", "b_t ← g_t\n            g_t ← g_t + b_t"),
+    ),
+    "flow/state_outside_its_flag": ((" if amsgrad", ""), ("amsgrad = false", "")),
+    "flow/state_under_the_wrong_flag": (("not amsgrad", "amsgrad"),),
+    "flow/function_without_return": (("y ← 2 x", "return 2 x"),),
+    "types/flag_in_arithmetic": (("γ nesterov g_t", "γ g_t"), ("nesterov = false", "")),
+    "types/number_as_condition": (("if λ", "if λ ≠ 0"),),
+    "types/flag_without_default": (("        nesterov\n", "        nesterov = false\n"),),
+    "types/flag_compared": (("nesterov = true", "nesterov"),),
+    "types/unknown_choice": (("fats", "fast"),),
+    "types/number_and_string": (('γ = "fast"', "γ = 1"),),
+    "types/ordered_choices": (("mode >", "mode ≠"),),
+    "types/choice_in_arithmetic": (
+        ("γ mode g_t", 'γ g_t\n        θ_t ← { θ_t if mode = "fast"\n              { θ_t - γ otherwise'),
+    ),
+    "types/parameter_becomes_a_number": (("γ / √t", "θ_{t-1} - γ / √t · g_t"),),
+    "types/flag_on_one_path": (("d_t ← g_t > 0", "d_t ← 2 g_t"),),
+    "types/brace_of_two_kinds": (("g_t > 0", "2 g_t"),),
+    "types/state_condition": (
+        ("if μ", "if μ ≠ 0"),
+        ("m_t ← 0.9", "if μ ≠ 0\n            m_t ← 0.9"),
+        (USE, f"    {USE}"),
+    ),
+    "inputs/declared_twice": (("        γ (rate) = 1e-2\n", ""),),
+    "inputs/two_arguments_of_one_name": (("λ (lr)", "λ (decay)"),),
+    "inputs/default_missing_after_default": (("(weight_decay)", "(weight_decay) = 0"),),
+    "inputs/default_breaks_constraint": (("-1e-3", "1e-3"), ("1.0", "0.9")),
+    "inputs/constraint_of_unknown": (("η", "γ"),),
+    "inputs/constraint_of_state": (("≥ m_0", "≥ 0"),),
+    "inputs/constraint_of_gradient": (("≥ t", "≥ 0"),),
+    "inputs/constraint_is_no_condition": (("where γ", "where γ > 0"),),
+    "inputs/default_not_constant": (("2 γ", "2 / 3"),),
+    "inputs/default_not_a_choice": (("slow", "exact"),),
+    "inputs/string_without_choices": (("        mode =", '        mode ∈ {"fast", "exact"} ='),),
+    "inputs/torch_flag_fixed": ((" := true", ""),),
+    "inputs/torch_flag_default": (("foreach = true", "foreach = none"),),
+    "inputs/torch_flag_read": (("if maximize", "if γ > 1"),),
+    "inputs/message_names_nothing": (("{rate}", "{lr}"),),
+    "inputs/never_used": (("γ g_t", "γ λ g_t"),),
+    "states/declared_twice": (("        m_0 ← 1 (average)\n", ""),),
+    "states/two_of_one_key": (("v_0 ← 0 (exp_avg)", "v_0 ← 0 (exp_avg_sq)"),),
+    "states/key_step": (("(step)", "(exp_avg)"),),
+    "states/key_is_keyword": (("(class)", "(class_)"),),
+    "states/key_of_step_count": (("(count)", "(step)"),),
+    "states/step_count_starts_at_one": (("t ← 1", "t ← 0"),),
+    "states/input_too": (("γ_0 ← 1", "α_0 ← γ"), ("γ_t ← 0.9 γ_{t-1}", "α_t ← 0.9 α_{t-1}"), ("γ_t g_t", "α_t g_t")),
+    "states/not_at_time_zero": (("m_t ← 0 (", "m_0 ← 0 ("),),
+    "states/from_the_parameter": (("← θ_0", "← γ"),),
+    "states/never_assigned": (("θ_t ←", "m_t ← 0.9 m_{t-1} + g_t\n        θ_t ←"),),
+    "states/never_read": (("- γ g_t", "- γ m_t"),),
+    "states/condition_per_step": (("(exp_avg) if t > 3", "(exp_avg)"),),
+    "states/running_product_key": (("(mu_product)", "(product)"),),
+    "sections/no_return": (("γ g_t\n", "γ g_t\n\n    return θ_t\n"),),
+    "sections/returns_something_else": (("return g_t", "return θ_t"),),
+    "sections/return_inside": (("    return θ_t\n        ", "    g_t ← 0 g_t\n        "),),
+    "sections/no_gradient": (("γ θ_{t-1}", "γ ∇f_t(θ_{t-1})"),),
+    "sections/parameter_never_updated": (("0.1 g_t\n", f"0.1 g_t\n        {USE}\n"),),
+    "sections/no_step": (("return θ_t", STEP),),
+    "modules/unknown_base": (("optimizer AdamW", "import Adam from adam\n\noptimizer AdamW"),),
+    "modules/misspelt_base": (("Decent", "Descent"),),
+    "modules/extends_itself": (("optimizer Adam ", "import Adam from adam\n\noptimizer AdamX "),),
+    "modules/cycle": (
+        ("Hen extends Egg", "Hen extends Adam"),
+        ("optimizer Hen", "import Adam from adam\n\noptimizer Hen"),
+    ),
+    "modules/no_such_file": (("adamm", "adam"),),
+    "modules/no_such_optimizer": (("Adan", "Adam"),),
+    "modules/fixes_nothing": (("amsgrd", "amsgrad"),),
+    "modules/two_of_one_name": (("optimizer Descent extends", "optimizer Ascent extends"),),
+    "modules/imports_each_other": (
+        ('"parts/egg"', "adam"),
+        ("import Egg", "import Adam"),
+        ("extends Egg", "extends Adam"),
+    ),
+    "modules/default_of_extension_breaks_constraint": (("= -1", "= 1"),),
+}  # fmt: skip
+
+
+def codes(diagnostics: tuple[Diagnostic, ...]) -> list[str]:
+    return [diagnostic.code for diagnostic in diagnostics]
+
+
+def test_every_rule_has_a_mended_twin() -> None:
+    cases = {
+        path.relative_to(BROKEN).with_suffix("").as_posix()
+        for folder in FOLDERS
+        for path in (BROKEN / folder).glob("*.opt")
+    }
+    assert cases == set(MENDED)
+
+
+@pytest.mark.parametrize("case", MENDED)
+def test_mended(case: str, tmp_path: Path) -> None:
+    text = (BROKEN / f"{case}.opt").read_text(encoding="utf-8")
+    for old, new in MENDED[case]:
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "mended.opt").write_text(text, encoding="utf-8")
+    checked = check_files([tmp_path / "mended.opt"])
+    assert checked.diagnostics == ()
+    assert checked.units
+
+
+@pytest.mark.parametrize("case", [case for case in MENDED if not case.startswith("modules")])
+def test_a_fix_mends_its_mistake(case: str) -> None:
+    """Where a diagnostic carries an edit, the edit makes it go away."""
+    text = (BROKEN / f"{case}.opt").read_text(encoding="utf-8")
+    for diagnostic in _analysed(text):
+        fix = diagnostic.fix
+        if fix is not None:
+            mended = text[: fix.span.start] + fix.replacement + text[fix.span.end :]
+            assert codes(_analysed(mended)).count(diagnostic.code) < codes(_analysed(text)).count(diagnostic.code)
+
+
+def _analysed(text: str) -> tuple[Diagnostic, ...]:
+    def load(statement: ast.Import) -> Diagnostic:
+        return Diagnostic("E001", f"no {statement.file} here", statement.span)
+
+    parsed = parse(Source("spec.opt", text))
+    assert parsed.module is not None
+    return analyse(parsed.module, load).diagnostics
