@@ -213,4 +213,3 @@ def _escape(text: str) -> str:
 def render_all(diagnostics: Iterable[Diagnostic], color: bool = False) -> str:
     """Every diagnostic as text, in order, with an empty line between them."""
     return "\n\n".join(render_text(diagnostic, color) for diagnostic in diagnostics)
-
