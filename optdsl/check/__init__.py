@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optdsl.check import concepts, flow, identifiers, inputs, modules, names, sections, states, time
+from optdsl.check import concepts, flow, identifiers, inputs, modules, names, sections, size, states, time
 from optdsl.check.collect import collect
 from optdsl.check.model import Analysis, CheckedOptimizer, Report
 from optdsl.check.types import check as check_types
@@ -42,6 +42,11 @@ def _check(optimizer: ast.Optimizer, scope: modules.Scope, report: Report) -> Ch
     """
     flat = modules.flatten(optimizer, scope, report)
     if flat is None:
+        return None
+    too_large = list(size.check(flat.optimizer, flat.functions))
+    if too_large:
+        for diagnostic in too_large:
+            report.add(diagnostic)
         return None
     table = infer_rates(flat.optimizer.body, collect(flat.optimizer), flat.functions)
     subject = CheckedOptimizer(flat.optimizer, flat.functions, table)

@@ -16,7 +16,7 @@ _BINARY: dict[str, Callable] = {
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
-    "^": operator.pow,
+    "^": lambda a, b: float(a) ** b,
     "and": lambda a, b: a and b,
     "or": lambda a, b: a or b,
 }

@@ -1,4 +1,4 @@
-"""E211-E216: what is assigned where, along every path through a step."""
+"""E211-E217, W201: what is assigned where, along every path through a step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from optdsl.check import conditions, walk
 from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, Local, Parameter, SymbolTable, local_key
 from optdsl.ir.nodes import DType
-from optdsl.source import Diagnostic, Label
+from optdsl.source import Diagnostic, Label, Severity
 from optdsl.syntax import ast
 from optdsl.syntax.ast import Time
 from optdsl.syntax.names import display
@@ -29,7 +29,13 @@ Paths = dict[Key, Assigned]
 
 def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     flow = _Flow(subject.table, frozenset(subject.table.locals))
+    for declaration in subject.optimizer.inputs:
+        for constraint in declaration.constraints:
+            yield from flow.reads(constraint.condition)
+    for state in subject.optimizer.states:
+        yield from flow.initial(state)
     yield from flow.block(subject.optimizer.body)
+    yield from _never_read(subject)
     for buffer in subject.table.buffers.values():
         if buffer.optional:
             yield from _always_assigned(buffer, subject)
@@ -69,6 +75,16 @@ class _Flow:
             case ast.Return(value=value):
                 yield from self.reads(value, stmt)
 
+    def initial(self, state: ast.State) -> Iterator[Diagnostic]:
+        """The condition of a state, and its initial value where that holds."""
+        outer = self.facts
+        if state.condition is not None:
+            yield from self.reads(state.condition)
+            self.facts |= conditions.known(state.condition)
+        if state.value is not None:
+            yield from self.reads(state.value)
+        self.facts = outer
+
     def branch(self, stmt: ast.If) -> Iterator[Diagnostic]:
         first, rest = stmt.branches[0], stmt.branches[1:]
         yield from self.reads(first.condition, stmt)
@@ -85,7 +101,7 @@ class _Flow:
         self.facts, self.present = outer
         self.assigned = _joined(then, self.assigned)
 
-    def cases(self, cases: ast.Cases, stmt: ast.Stmt) -> Iterator[Diagnostic]:
+    def cases(self, cases: ast.Cases, stmt: ast.Stmt | None) -> Iterator[Diagnostic]:
         outer = self.facts, self.present
         for case in cases.cases:
             inside = self.facts, self.present
@@ -98,23 +114,30 @@ class _Flow:
                 self.enter(case.condition, False, stmt)
         self.facts, self.present = outer
 
-    def enter(self, condition: ast.Expr, holds: bool, stmt: ast.Stmt) -> None:
+    def enter(self, condition: ast.Expr, holds: bool, stmt: ast.Stmt | None) -> None:
         """Notes what is known on one side of ``condition``, which decides within ``stmt``."""
         facts = conditions.known(condition, holds)
-        if self.table is not None and conditions.is_later_step(facts):
+        if self.table is not None and stmt is not None and conditions.is_later_step(facts):
             guarded = conditions.guarded(stmt, self.table, self.facts)
             self.present |= {buffer.declaration.name.symbol for buffer in guarded}
         self.facts |= facts
 
     # ---------------------------------------------------------------------------------------------------- reads
 
-    def reads(self, expr: ast.Expr, stmt: ast.Stmt) -> Iterator[Diagnostic]:
-        """The names that ``stmt`` reads in its ``expr``."""
+    def reads(self, expr: ast.Expr, stmt: ast.Stmt | None = None) -> Iterator[Diagnostic]:
+        """The names that ``stmt`` (or a declaration) reads in its ``expr``."""
         match expr:
             case ast.Name():
                 yield from self.read(expr)
             case ast.Cases():
                 yield from self.cases(expr, stmt)
+            case ast.Binary(op="and" | "or" as op, left=left, right=right):
+                yield from self.reads(left, stmt)
+                outer, self.facts = self.facts, self.facts | conditions.known(left, holds=op == "and")
+                yield from self.reads(right, stmt)
+                self.facts = outer
+            case ast.Compare(operands=(ast.Name(), ast.NoneLiteral())):
+                return
             case _:
                 for child in walk.children(expr):
                     yield from self.reads(child, stmt)
@@ -124,6 +147,8 @@ class _Flow:
             yield from self.read_local(name)
             return
         match self.table.lookup(name):
+            case Hyperparameter() as entry:
+                yield from self.is_not_none(name, entry)
             case Local(first=first) if first.time is name.time:
                 yield from self.read_local(name, first)
             case Buffer() as buffer if name.time in (Time.NOW, Time.PREVIOUS):
@@ -145,6 +170,19 @@ class _Flow:
                 name.span,
                 help=f"assign `{shown}` in the other case too, or before the `if`",
                 labels=(Label(assigned.place.span, "assigned only under a condition"),),
+            )
+
+    def is_not_none(self, name: ast.Name, entry: Hyperparameter) -> Iterator[Diagnostic]:
+        """A number that may be none is read where it is known to be one."""
+        optional = isinstance(entry.default, ast.NoneLiteral) and entry.dtype is DType.REAL
+        present = ast.Compare((name, ast.NoneLiteral()), ("is not",))
+        if optional and not conditions.implies(self.facts, present):
+            yield Diagnostic(
+                "E217",
+                f"`{display(name.symbol)}` may be `none` here",
+                name.span,
+                help=f"read it under `if {display(name.symbol)} is not none`",
+                labels=(Label(entry.name.span, "its default is `none`"),),
             )
 
     def exists(self, name: ast.Name) -> Iterator[Diagnostic]:
@@ -207,6 +245,16 @@ def _joined(then: Paths, orelse: Paths) -> Paths:
         sides = [side[key] for side in (then, orelse) if key in side]
         joined[key] = Assigned(sides[0].place, len(sides) == 2 and all(side.always for side in sides))
     return joined
+
+
+def _never_read(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    """A local that is assigned for nothing."""
+    read = {local_key(e) for e in walk.expressions(subject.optimizer.body) if isinstance(e, ast.Name)}
+    for key, local in subject.table.locals.items():
+        if key not in read and local.identifier != "grad":
+            shown = display(local.first.symbol, local.first.time)
+            message = f"`{shown}` is assigned and never read"
+            yield Diagnostic("W201", message, local.first.span, severity=Severity.WARNING)
 
 
 def _always_assigned(buffer: Buffer, subject: CheckedOptimizer) -> Iterator[Diagnostic]:

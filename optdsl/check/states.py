@@ -67,9 +67,9 @@ def _duplicates(optimizer: ast.Optimizer) -> Iterator[Diagnostic]:
 def _step_count(state: ast.State) -> Iterator[Diagnostic]:
     if state.key not in (None, "step"):
         place = state.key_span or state.span
-        yield Diagnostic("E503", "the key of the step count is `step`", place, help="write `t ← 0 (step)`")
+        yield Diagnostic("E509", "the key of the step count is `step`", place, help="write `t ← 0 (step)`")
     if not isinstance(state.value, ast.Number) or state.value.value != 0 or state.condition is not None:
-        yield Diagnostic("E503", "the step count starts at 0", state.span, help="write `t ← 0 (step)`")
+        yield Diagnostic("E509", "the step count starts at 0", state.span, help="write `t ← 0 (step)`")
 
 
 def _declaration(state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagnostic]:

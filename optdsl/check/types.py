@@ -262,9 +262,11 @@ class TypeChecker:
 
     def comparable(self, operands: tuple[ast.Expr, ...], types: tuple[Type | None, ...], op: str) -> None:
         left, right = types
-        if left is None or right is None or op in ("is", "is not"):
+        if op in ("is", "is not"):
+            self.may_be_none(operands[0])
+        elif left is None or right is None:
             return
-        if DType.CHOICE in (left.dtype, right.dtype):
+        elif DType.CHOICE in (left.dtype, right.dtype):
             self.comparable_choice(operands, (left, right), op)
         elif DType.BOOL in (left.dtype, right.dtype):
             flag = operands[0] if left.dtype is DType.BOOL else operands[1]
@@ -275,6 +277,14 @@ class TypeChecker:
                 "",
                 f"write `{flag.span.text}` or `not {flag.span.text}`",
             )
+
+    def may_be_none(self, subject: ast.Expr) -> None:
+        """Checks the left side of ``is none``: an input whose default is none."""
+        entry = self.table.lookup(subject) if isinstance(subject, ast.Name) and not self.active else None
+        optional = isinstance(entry, Hyperparameter) and isinstance(entry.default, ast.NoneLiteral)
+        if not optional and (entry is not None or not isinstance(subject, ast.Name)):
+            mend = "an input is none only if that is its default" if isinstance(entry, Hyperparameter) else ""
+            self.error("E304", f"`{subject.span.text}` is never `none`", subject.span, "", mend)
 
     def comparable_choice(self, operands: tuple[ast.Expr, ...], types: tuple[Type, Type], op: str) -> None:
         """Checks a comparison with a string: of a choice, with one of its strings."""

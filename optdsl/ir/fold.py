@@ -8,12 +8,20 @@ from collections.abc import Callable
 
 from optdsl.ir.nodes import Const, Expr, Op
 
+
+def _pow(a: float, b: float) -> float:
+    """``a ** b``; of integers only where the result has at most 1024 bits."""
+    if isinstance(a, int) and isinstance(b, int) and a.bit_length() * b > 1024:
+        raise OverflowError
+    return a**b
+
+
 _VALUES: dict[str, Callable] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
     "div": operator.truediv,
-    "pow": operator.pow,
+    "pow": _pow,
     "min": min,
     "max": max,
     "neg": operator.neg,
