@@ -84,7 +84,7 @@ def _plain(node: Any) -> Any:
 
 def clean_doc(text: str) -> str:
     """A doc string without the indentation of its lines and the blank lines around it."""
-    first, *rest = text.split("\n")
+    first, *rest = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     margin = min((len(line) - len(line.lstrip()) for line in rest if line.strip()), default=0)
     return "\n".join([first.strip(), *(line[margin:].rstrip() for line in rest)]).strip()
 

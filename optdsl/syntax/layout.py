@@ -101,7 +101,7 @@ class Layout:
             kind = {"in": "_IN"}.get(raw.value, raw.value.upper())
         elif kind == "LPAR" and self.initialize is not None and self.line and _KEY.match(self.text, tokens.start(raw)):
             kind = "KEY_OPEN"
-        elif kind == "INITIALIZE" and not self.line:
+        if kind == "INITIALIZE" and not self.line:
             self.initialize = self.indent
         return raw if kind == raw.type else tokens.retyped(kind, raw)
 

@@ -91,6 +91,7 @@ class _Reading:
         self.diagnostics: list[Diagnostic] = []
         self.parser = grammar.parser().parse_interactive(self.spelled.text)
         self.state = self.parser.parser_state
+        self.tree: Tree[Any] | None = None
         self.snapshot: tuple[list[Any], list[Any]] = ([], [])
         self.faulty = {self._line(d.span) for d in self.spelled.diagnostics}
         self._mark()
@@ -120,11 +121,11 @@ class _Reading:
     def _end(self) -> Tree[Any] | None:
         last = tokens.make("_NL", "", len(self.spelled.text))
         try:
-            for token in self.layout.finish(last):
+            for token in (*self.layout.finish(last), tokens.retyped("$END", last)):
                 self._feed(token)
-            return self.parser.feed_eof(last)
-        except (_Abandon, UnexpectedToken):
+        except _Abandon:
             return None
+        return self.tree
 
     def _mark(self) -> None:
         """Remember the state of the parser at the start of a line."""
@@ -146,6 +147,10 @@ class _Reading:
         except _Abandon:
             self._abandon(raw)
 
+    def _shift(self, token: Token) -> None:
+        """Feed ``token`` to the parser; after the last one the tree is there."""
+        self.tree = self.parser.feed_token(token)
+
     def _feed(self, token: Token) -> None:
         """Feed ``token``, or what should stand there instead.
 
@@ -153,7 +158,7 @@ class _Reading:
             _Abandon: nothing would do.
         """
         try:
-            self.parser.feed_token(token)
+            self._shift(token)
         except UnexpectedToken:
             self._mend(token)
         else:
@@ -181,7 +186,7 @@ class _Reading:
         before = (list(self.state.state_stack), list(self.state.value_stack))
         try:
             for token in run:
-                self.parser.feed_token(token)
+                self._shift(token)
         except UnexpectedToken:
             self.state.state_stack[:], self.state.value_stack[:] = before
             return False

@@ -52,8 +52,11 @@ _SPECIAL = re.compile(
 )
 _PLAIN = re.compile(r'["#\\{}\r\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|--|[^\x00-\x7f]')
 _PLAIN_IN_CASES = re.compile(_PLAIN.pattern + r"|[&\n]")
-_ACCENTED = re.compile(r"\s*(\{?)\s*(\\[A-Za-z]+|[A-Za-z]+|[^\x00-\x7f])")
-_UPRIGHT = re.compile(r"\s*\{([^{}\\\n]*)\}")
+_UPRIGHT = re.compile(r"\s*\{((?:[^{}\\\n]|\\_)*)\}")
+_ACCENTED = re.compile(
+    rf"\s*(\{{?)\s*(?:\\(?:{'|'.join(c[1:] for c in sorted(LATEX_TEXT))}){_UPRIGHT.pattern}"
+    r"|(\\[A-Za-z]+|[A-Za-z]+|[^\x00-\x7f]))"
+)
 _CASES = re.compile(r"\s*\\(begin|end)\s*\{cases\}")
 _GROUP = re.compile(r"\s*\{")
 _SECTION = re.compile(r"\n(?=[ \t]*(?:input|initialize|for|return|optimizer|function|import|if|repeat)\b)")
@@ -232,9 +235,13 @@ class _Speller:
                 self.write(")", end, end)
                 return end
             self.groups.append(_Group("closing", start))
-            self.write(")/(", start, group.end())
+            self.write(")", start, end)
+            self.write("/", end, group.end() - 1)
+            self.write("(", group.end() - 1, group.end())
             return group.end()
-        self.write({"closing": "))", "glue": ""}.get(kind, "}"), start, end)
+        self.write({"closing": ")", "glue": ""}.get(kind, "}"), start, end)
+        if kind == "closing":
+            self.write(")", end, end)
         return end
 
     def _sub(self, match: re.Match[str]) -> int:
@@ -294,17 +301,19 @@ class _Speller:
         elif command in LATEX_SPACE:
             self.write(" ", start, end)
         elif command.rstrip("*") in LATEX_TEXT and (group := _UPRIGHT.match(source, end)):
-            self._command(group[1], start, group.end())
+            self._command(group[1].replace(r"\_", "_"), start, group.end())
             return group.end()
         elif command in LATEX_ACCENTS and (accented := _ACCENTED.match(source, end)):
             return self._accent(command, accented, start)
         elif command in (r"\frac", r"\dfrac", r"\tfrac") and (group := _GROUP.match(source, end)):
             self.groups.append(_Group("numerator", start))
-            self._command("((", start, group.end())
+            self._command("(", start, group.end() - 1)
+            self.write("(", group.end() - 1, group.end())
             return group.end()
         elif command == r"\sqrt" and (group := _GROUP.match(source, end)):
             self.groups.append(_Group("closing", start))
-            self._command("(√(", start, group.end())
+            self._command("(√", start, group.end() - 1)
+            self.write("(", group.end() - 1, group.end())
             return group.end()
         elif command == r"\sqrt":
             self._command("√", start, end)
@@ -319,15 +328,15 @@ class _Speller:
         self.write(text, start, end)
 
     def _accent(self, command: str, match: re.Match[str], start: int) -> int:
-        opening, base = match.groups()
-        letter = LATEX_SYMBOLS.get(base, base)
+        opening, word, base = match.groups()
+        letter = word.replace(r"\_", "_") if word else LATEX_SYMBOLS.get(base, base)
         letter = GREEK.get(letter, CONFUSABLES.get(letter, letter))
         accent = LATEX_ACCENTS[command]
         if opening:
             self.groups.append(_Group("glue", start))
         if len(letter) == 1 and letter.isalpha():
             self._command(letter + ACCENTS[accent], start, match.end())
-        elif letter.isascii() and letter.isalpha():
+        elif letter.isascii() and letter.replace("_", "").isalnum():
             self._command(f"{letter}_{accent}", start, match.end())
         else:
             self.report("E006", f"`{command}` needs one letter to stand on", start, match.end())
