@@ -31,6 +31,8 @@ PARAMS_DOC = (
     "parameter is named, all must be"
 )
 
+NO_BREAK_SPACE = "\u00a0"
+
 TYPES = {DType.REAL: "float | Tensor", DType.BOOL: "bool", DType.CHOICE: "str | None"}
 
 _constant = HostPrinter(lambda expr: expr.name if isinstance(expr, Hyper) else str(expr))
@@ -104,13 +106,25 @@ def documentation(program: Program, width: int) -> str:
     entries = [PARAMS_DOC]
     for argument in arguments(program):
         value = default(argument)
-        optional, shown = ("", "") if value is None else (", optional", f" (default: {value})")
+        optional, shown = ("", "") if value is None else (", optional", f" {_unbroken(f'(default: {value})')}")
         text = argument.doc or FLAG_DOCS.get(argument.name) or _symbols(argument)
         entries.append(f"{argument.name} ({annotation(argument)}{optional}): {text}{shown}")
     lines = ["Args:"]
     for entry in entries:
-        lines += textwrap.wrap(entry, width, initial_indent=" " * 4, subsequent_indent=" " * 8, break_long_words=False)
-    return "\n".join(lines)
+        lines += textwrap.wrap(
+            entry,
+            width,
+            initial_indent=" " * 4,
+            subsequent_indent=" " * 8,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines).replace(NO_BREAK_SPACE, " ")
+
+
+def _unbroken(text: str) -> str:
+    """``text`` as a word that is not folded."""
+    return text.replace(" ", NO_BREAK_SPACE)
 
 
 def _symbols(argument: Argument) -> str:
