@@ -13,7 +13,7 @@ demo: $(READY)
 	PYTHONPATH=. $(BIN)/python examples/digits.py
 
 test: lint types drift
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 lint: $(READY)
 	$(BIN)/ruff check
