@@ -59,9 +59,9 @@ def _order(inputs: tuple[ast.Input, ...]) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 "E404",
                 f"`{argument_name(declaration)}` has no default, and an argument before it has one",
-                declaration.span,
+                declaration.names[0].span,
                 help="give it a default, put it first, or put it after a lone `*`",
-                labels=(Label(optional.span, "this one has a default"),),
+                labels=(Label(optional.names[0].span, "this one has a default"),),
             )
 
 

@@ -229,7 +229,7 @@ class TypeChecker:
             return type
         self.error(
             "E301",
-            f"{_WORDS[dtype]} is needed here, and this is {describe(type)}",
+            f"`{span.text}` is {describe(type)}, and {_WORDS[dtype]} is needed",
             span,
             use,
             "choose between numbers with a brace or an `if`" if type.dtype is DType.BOOL else "",
@@ -248,7 +248,7 @@ class TypeChecker:
         if isinstance(entry, Hyperparameter):
             declared = entry.declaration.span
             inside = declared.source == expr.span.source and declared.start <= expr.span.start < declared.end
-            labels = () if inside else (Label(declared, "declared here"),)
+            labels = () if inside else (Label(entry.name.span, "declared here"),)
             if entry.default is None:
                 mend += f", or make it a flag with a default: `{subject} = false`"
         self.error("E302", f"`{subject}` is {describe(type)}, not a condition", expr.span, "", mend, labels)
@@ -293,7 +293,7 @@ class TypeChecker:
             entry = self.table.lookup(subject) if isinstance(subject, ast.Name) else None
             if not isinstance(entry, Hyperparameter):
                 continue
-            label = Label(entry.declaration.span, "declared here")
+            label = Label(entry.name.span, "declared here")
             if type.dtype is not DType.CHOICE:
                 self.error(
                     "E303",
