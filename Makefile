@@ -25,11 +25,11 @@ types: $(READY)
 # The committed package and pages, written again from the specs; `drift` tells whether they are up to date.
 generated: $(READY)
 	$(BIN)/optdsl compile specs/*.opt
-	$(BIN)/python docs/gallery.py
+	$(BIN)/python docs/generate.py
 
 drift: $(READY)
 	$(BIN)/optdsl compile specs/*.opt --check
-	$(BIN)/python docs/gallery.py --check
+	$(BIN)/python docs/generate.py --check
 
 # torch goes first and alone: a CPU build stays a CPU build when Triton is added afterwards.
 $(READY): pyproject.toml

@@ -168,10 +168,18 @@ def _flags(hypers: dict[str, float | bool | str | None], present: tuple[bool, ..
     }
 
 
+def _assigned(flags: dict[str, bool]) -> dict[str, bool]:
+    """Whether a step with these flags assigns the states that have no initial value."""
+    return {
+        "momentum_buffer": flags["HAS_MOMENTUM"],
+    }
+
+
 _OPTIMIZER = FusedOptimizer(
     kernel=_sgd_kernel,
     prepare=_sgd_prepare,
     flags=_flags,
+    assigned=_assigned,
     states=("momentum_buffer",),
     scalar_states=(),
     hypers=("dampening", "weight_decay", "momentum", "lr"),

@@ -58,20 +58,20 @@ class Adam(BaseOptimizer):
         params (iterable): parameters or named_parameters to optimize, or dicts that define parameter groups. If any
             parameter is named, all must be
         lr (float | Tensor, optional): learning rate (default: 0.001)
-        betas (tuple[float | Tensor, float | Tensor], optional): decay rates of the running averages (default: (0.9,
-            0.999))
+        betas (tuple[float | Tensor, float | Tensor], optional): decay rates of the running averages
+            (default: (0.9, 0.999))
         eps (float | Tensor, optional): added to the denominator (default: 1e-08)
         weight_decay (float | Tensor, optional): weight decay coefficient (default: 0)
         amsgrad (bool, optional): use the running maximum of v (default: False)
         foreach (bool | None, optional): update all parameters by operations on lists of tensors, instead of one
             parameter after another; this takes about as much more memory as the parameters do. If None, it is on where
             all parameters are on a GPU (default: None)
-        maximize (bool, optional): maximize the objective with respect to the params, instead of minimizing (default:
-            False)
+        maximize (bool, optional): maximize the objective with respect to the params, instead of minimizing
+            (default: False)
         capturable (bool, optional): keep all numbers of a step on the device, so that a CUDA graph can capture it
             (default: False)
-        differentiable (bool, optional): let autograd record the step, so that gradients flow through it (default:
-            False)
+        differentiable (bool, optional): let autograd record the step, so that gradients flow through it
+            (default: False)
         fused (bool | None, optional): update all parameters in one kernel; they must be floating point and on a
             supported device (default: None)
         decoupled_weight_decay (bool, optional): decay θ directly, as AdamW does (default: False)
@@ -194,8 +194,7 @@ def _single_tensor_adam(
         grad = grads[i]
         exp_avg = exp_avgs[i]
         exp_avg_sq = exp_avg_sqs[i]
-        if amsgrad:
-            max_exp_avg_sq = max_exp_avg_sqs[i]
+        max_exp_avg_sq = max_exp_avg_sqs[i] if amsgrad else None
         if maximize:
             grad = -grad
         if weight_decay != 0:
@@ -212,6 +211,7 @@ def _single_tensor_adam(
             v_hat = exp_avg_sq
         denom = v_hat.sqrt().div_(bias_correction2_sqrt).add_(eps)
         param.addcdiv_(exp_avg, denom, value=-step_size)
+
 
 def _multi_tensor_adam(
     params: list[Tensor],
@@ -255,6 +255,7 @@ def _multi_tensor_adam(
     torch._foreach_add_(denoms, eps)
     torch._foreach_addcdiv_(params, exp_avgs, denoms, value=-step_size)
 
+
 def _capturable_adam(
     params: list[Tensor],
     grads: list[Tensor],
@@ -297,6 +298,7 @@ def _capturable_adam(
     foreach.add_scalar_(denoms, eps)
     foreach.addcdiv_(params, exp_avgs, denoms, -step_size)
 
+
 def _differentiable_adam(
     params: list[Tensor],
     grads: list[Tensor],
@@ -320,8 +322,7 @@ def _differentiable_adam(
         grad = grads[i]
         exp_avg = exp_avgs[i].clone()
         exp_avg_sq = exp_avg_sqs[i].clone()
-        if amsgrad:
-            max_exp_avg_sq = max_exp_avg_sqs[i].clone()
+        max_exp_avg_sq = max_exp_avg_sqs[i].clone() if amsgrad else None
         bias_correction1 = 1 - beta1 ** step
         step_size = lr / bias_correction1
         bias_correction2 = 1 - beta2 ** step

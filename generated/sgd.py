@@ -57,13 +57,13 @@ class SGD(BaseOptimizer):
         nesterov (bool, optional): use Nesterov momentum (default: False)
         capturable (bool, optional): keep all numbers of a step on the device, so that a CUDA graph can capture it
             (default: False)
-        maximize (bool, optional): maximize the objective with respect to the params, instead of minimizing (default:
-            False)
+        maximize (bool, optional): maximize the objective with respect to the params, instead of minimizing
+            (default: False)
         foreach (bool | None, optional): update all parameters by operations on lists of tensors, instead of one
             parameter after another; this takes about as much more memory as the parameters do. If None, it is on where
             all parameters are on a GPU (default: None)
-        differentiable (bool, optional): let autograd record the step, so that gradients flow through it (default:
-            False)
+        differentiable (bool, optional): let autograd record the step, so that gradients flow through it
+            (default: False)
         fused (bool | None, optional): update all parameters in one kernel; they must be floating point and on a
             supported device (default: None)
     """
@@ -164,8 +164,7 @@ def _single_tensor_sgd(
     for i in range(len(params)):
         param = params[i]
         grad = grads[i]
-        if momentum != 0:
-            momentum_buffer = momentum_buffers[i]
+        momentum_buffer = momentum_buffers[i] if momentum != 0 else None
         if maximize:
             grad = -grad
         if weight_decay != 0:
@@ -181,6 +180,7 @@ def _single_tensor_sgd(
             else:
                 grad = momentum_buffer
         param.add_(grad, alpha=-lr)
+
 
 def _multi_tensor_sgd(
     params: list[Tensor],
@@ -212,6 +212,7 @@ def _multi_tensor_sgd(
             grads = momentum_buffers
     torch._foreach_add_(params, grads, alpha=-lr)
 
+
 def _capturable_sgd(
     params: list[Tensor],
     grads: list[Tensor],
@@ -242,6 +243,7 @@ def _capturable_sgd(
             grads = momentum_buffers
     foreach.add_(params, grads, -lr)
 
+
 def _differentiable_sgd(
     params: list[Tensor],
     grads: list[Tensor],
@@ -258,9 +260,8 @@ def _differentiable_sgd(
     has_momentum_buffer = bool(momentum_buffers) and momentum_buffers[0] is not None
     for i in range(len(params)):
         param = params[i].clone()
-        grad = grads[i]
-        if momentum != 0:
-            momentum_buffer = momentum_buffers[i]
+        grad = grads[i].clone()
+        momentum_buffer = momentum_buffers[i] if momentum != 0 else None
         if maximize:
             grad = -grad
         if weight_decay != 0:
@@ -277,4 +278,4 @@ def _differentiable_sgd(
         param = param - lr * grad
         params[i].copy_(param)
         if momentum != 0:
-            momentum_buffers[i] = momentum_buffer.clone()
+            momentum_buffers[i] = momentum_buffer

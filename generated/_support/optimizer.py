@@ -180,15 +180,15 @@ class BaseOptimizer(torch.optim.Optimizer):
         if any(grad.is_sparse for grad in grads):
             raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
         if group["fused"]:
-            for param in params:
-                _check_fused_support(param)
+            for device, dtype in {(param.device, param.dtype) for param in params}:
+                _check_fused_support(device, dtype)
 
         *states, steps = states_and_steps
         keys = self._state_keys(group)
         if self._counts_steps or any(keys):
             param_states = [self.state[param] for param in params]
             for param, state in zip(params, param_states, strict=True):
-                if len(state) == 0:
+                if not state:
                     self._create_state(param, group)
             for key, values in zip(keys, states, strict=True):
                 if key in self._late_states:
@@ -358,10 +358,10 @@ class BaseOptimizer(torch.optim.Optimizer):
         return buckets
 
 
-def _check_fused_support(param: Tensor) -> None:
-    """Raise RuntimeError unless there can be a fused step of ``param``."""
-    if param.device.type not in supported_devices() or not param.is_floating_point():
+def _check_fused_support(device: torch.device, dtype: torch.dtype) -> None:
+    """Raise RuntimeError unless there can be a fused step of parameters of that kind."""
+    if device.type not in supported_devices() or not dtype.is_floating_point:
         raise RuntimeError(
             "`fused=True` requires all the params to be floating point Tensors of "
-            f"supported devices: {list(supported_devices())} but {param.dtype} and {param.device.type}"
+            f"supported devices: {list(supported_devices())} but {dtype} and {device.type}"
         )

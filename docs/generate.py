@@ -1,6 +1,9 @@
-"""Writes ``docs/gallery/``: a page per optimizer with its box, its spec, its signature and what it compiles to.
+"""Writes the pages of ``docs/`` that follow from the rest of the repository.
 
-    python docs/gallery.py [--check]
+``gallery/`` has a page per optimizer with its box, its spec, its signature and what it compiles to; ``errors.md`` an
+example of every diagnostic, taken from the broken specs of the tests.
+
+    python docs/generate.py [--check]
 
 ``--check`` writes nothing and exits with 1 if a page is not up to date.
 """
@@ -19,6 +22,8 @@ from optdsl.cli.show import Stage, show_cost, show_stage  # noqa: E402
 from optdsl.compiler import Unit, check_files  # noqa: E402
 
 GALLERY = ROOT / "docs" / "gallery"
+ERRORS = ROOT / "docs" / "errors.md"
+BROKEN = ROOT / "tests" / "broken"
 
 PAGE = """\
 # {name}
@@ -81,6 +86,15 @@ Every optimizer that comes with optdsl: the algorithm as rendered from the spec,
 {rows}
 """
 
+ERRORS_PAGE = """\
+# Diagnostics
+
+What the compiler says of a mistake, by its code, with an example of each. A code that starts with `W` is a warning: the spec
+is compiled all the same.
+
+{errors}
+"""
+
 
 def page(unit: Unit) -> str:
     """The page of one optimizer."""
@@ -110,16 +124,27 @@ def signature(module: str) -> str:
     return found[1].replace("\n    ", "\n").removesuffix(":")
 
 
+def errors() -> str:
+    """The page of all diagnostics: of each code, the shortest text that the tests expect."""
+    examples: dict[str, str] = {}
+    for path in sorted(BROKEN.rglob("*.txt")):
+        for text in re.split(r"\n\n(?=(?:error|warning)\[)", path.read_text("utf-8").strip("\n")):
+            code = text.partition("[")[2][:4]
+            examples[code] = min(examples.get(code, text), text, key=len)
+    sections = (f"## {code}\n\n```text\n{text}\n```" for code, text in sorted(examples.items()))
+    return ERRORS_PAGE.format(errors="\n\n".join(sections))
+
+
 def pages() -> dict[Path, str]:
-    """Every page of the gallery, by its path."""
+    """Every generated page, by its path."""
     checked = check_files(sorted((ROOT / "specs").glob("*.opt")))
     files = {GALLERY / f"{unit.module}.md": page(unit) for unit in checked.units}
     rows = [f"- [{unit.program.name}]({unit.module}.md): {summary(unit)}" for unit in checked.units]
-    return {**files, GALLERY / "README.md": INDEX.format(rows="\n".join(rows))}
+    return {**files, GALLERY / "README.md": INDEX.format(rows="\n".join(rows)), ERRORS: errors()}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Write the pages of docs/gallery/.")
+    parser = argparse.ArgumentParser(description="Write the generated pages of docs/.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is not up to date")
     options = parser.parse_args()
     stale = {path: text for path, text in pages().items() if not path.exists() or path.read_text("utf-8") != text}
