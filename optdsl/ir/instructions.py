@@ -24,6 +24,7 @@ class Instruction:
     - ``where``: ``operands`` and ``scalars`` hold only the places of (condition, then, else) that ``layout`` says:
       ``t`` for the next tensor, ``s`` for the next scalar
     - ``full_like``: s everywhere, in a's shape and dtype (a is not read)
+    - ``choose``: a if s else b, no access
     - ``copy``: a's buffer takes b's value;  ``alias``: another name, no access
     - ``store``: the state ``target`` gets ``operands[0]`` as its buffer, no access
     """
@@ -39,7 +40,7 @@ class Instruction:
     @property
     def accesses(self) -> int:
         """Whole tensors read and written; one read twice by one operation counts once."""
-        if self.op in ("alias", "store"):
+        if self.op in ("alias", "choose", "store"):
             return 0
         if self.op == "full_like":
             return 1

@@ -71,7 +71,7 @@ def initial_state(
     return {
         state.key: _initial(state, hypers, param, scalar_dtype)
         for state in program.states
-        if state.initial is not None and _exists(state, hypers)
+        if state.initial is not None and exists(state, hypers)
     }
 
 
@@ -94,7 +94,7 @@ def step(
     param = np.asarray(param, dtype=np.float64)
     values: dict[str, Value] = {}
     for s in program.states:
-        if _exists(s, hypers):
+        if exists(s, hypers):
             if s.key in state:
                 values[s.key] = np.asarray(state[s.key], dtype=np.float64)
             elif s.initial is not None:
@@ -106,7 +106,7 @@ def step(
         new_param = _filled(run_.evaluate(program.param), param)
         new_state = {}
         for key, final in program.new_states:
-            if _exists(program.state(key), hypers):
+            if exists(program.state(key), hypers):
                 value = run_.evaluate(final)
                 if value is not ABSENT:
                     shaped_like = np.zeros(()) if key in rounded else param
@@ -133,7 +133,7 @@ def run(
     return trajectory
 
 
-def _exists(state: State, hypers: Mapping[str, Value]) -> bool:
+def exists(state: State, hypers: Mapping[str, Value]) -> bool:
     return state.condition is None or bool(_Evaluator(hypers).evaluate(state.condition))
 
 
@@ -246,6 +246,8 @@ class _Evaluator:
                 if condition.type.is_tensor:
                     return np.where(holds, self._present(then), self._present(orelse))
                 return self._present(then if holds else orelse)
+            case Op("full", (value,)):
+                return np.full_like(self.param, self._present(value))
             case Op(op, args):
                 return OPERATIONS[op](*map(self._present, args))
         raise TypeError(f"not an expression: {expr!r}")

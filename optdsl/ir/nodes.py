@@ -167,7 +167,7 @@ class Op:
     def __post_init__(self) -> None:
         if len(self.args) != OPERATIONS[self.op].arity:
             raise ValueError(f"{self.op} takes {OPERATIONS[self.op].arity} arguments, not {len(self.args)}")
-        rate = max(a.type.rate for a in self.args)
+        rate = Rate.ELEMENT if self.op == "full" else max(a.type.rate for a in self.args)
         dtype = OPERATIONS[self.op].result or self.args[-1].type.dtype
         object.__setattr__(self, "type", Type(dtype, rate))
 
@@ -189,9 +189,11 @@ OPERATIONS: dict[str, Operation] = {
     **{op: Operation(2, _B) for op in ("lt", "le", "gt", "ge", "eq", "ne", "and", "or")},
     "not": Operation(1, _B),
     "select": Operation(3, None),
+    "full": Operation(1, _R),
 }
 """Every operation. ``min``, ``max`` and comparisons propagate NaN as torch's do; ``sign(0) = 0``; ``select(c, a, b)`` is
-``a`` where ``c`` holds, else ``b`` (the arm not chosen may be anything, NaN included); ``eq``/``ne`` also compare choices."""
+``a`` where ``c`` holds, else ``b`` (the arm not chosen may be anything, NaN included); ``eq``/``ne`` also compare choices; ``full(s)`` is a tensor that is ``s``
+everywhere."""
 
 
 def add(a: Expr, b: Expr) -> Op:

@@ -135,4 +135,8 @@ def values(scalar: Scalar, tensors: Tensors) -> Sequence[Scalar]:
 
 def assign(states: Tensors, scalar: Scalar) -> None:
     """Each 0-dim state takes its entry of ``scalar`` (or the one value for all)."""
-    torch._foreach_copy_(states, [torch.as_tensor(s) for s in values(scalar, states)])
+    if isinstance(scalar, Tensor):
+        torch._foreach_copy_(states, values(scalar, states))
+    else:
+        for state in states:
+            state.fill_(scalar)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from optdsl.ir.nodes import Const, Expr, Grad, Hyper, Op, Param, Present, Ref, StateValue, Time
@@ -46,7 +47,7 @@ class HostPrinter:
     def text(self, x: Expr) -> tuple[str, int]:
         match x:
             case Const(value):
-                text = repr(value)
+                text = repr(value) if not isinstance(value, float) or math.isfinite(value) else f"math.{value}"
                 return text, _SIGN if text.startswith("-") else _ATOM
             case Hyper() | Time() | Ref() | StateValue() | Present() | Param() | Grad():
                 return self.names(x), _ATOM
@@ -107,8 +108,10 @@ class TensorPrinter(HostPrinter):
                 return super().function(x)
             case Op("abs", (a,)):
                 return f"abs({self(a)})", _ATOM
+            case Op("full", (a,)):
+                return f"scalars.full_like(param, {self(a)})", _ATOM
             case Op("select", (c, a, b)):
-                like = ", like=param" if x.type.is_tensor and not (a.type.is_tensor or b.type.is_tensor) else ""
+                like = ", like=param" if x.type.is_tensor else ""
                 return f"scalars.where({self(c)}, {self(a)}, {self(b)}{like})", _ATOM
             case Op(op, args):
                 return f"scalars.{_FUNCTIONS.get(op, op)}({', '.join(self(a) for a in args)})", _ATOM

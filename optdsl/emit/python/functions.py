@@ -35,7 +35,7 @@ from optdsl.ir.nodes import (
 )
 from optdsl.ir.passes import Split, optimize, predicate_step_branches, split_scalars
 from optdsl.ir.passes.rewrite import expressions
-from optdsl.ir.passes.select import FOREACH, LOOP, select
+from optdsl.ir.passes.select import CAPTURABLE, FOREACH, LOOP, select
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class _Function:
             "_single_tensor",
             "Updates each of ``params`` in place, one after another.",
             prelude=self.prelude(scalars),
-            loads=self.loads(used, "{0} = {0}s[i]"),
+            loads=self.loads(used),
             code=LoopPrinter(scalars).lines(code),
         )
 
@@ -131,7 +131,7 @@ class _Function:
             "_capturable",
             "As ``_multi_tensor``, with scalars on the device: ``step`` has one entry per parameter.",
             prelude=[*self.stacked_states(), *self.device_prelude(scalars, variables)],
-            code=ForeachPrinter(scalars, True, self.absent).lines(select(self.split, FOREACH)),
+            code=ForeachPrinter(scalars, True, self.absent).lines(select(self.split, CAPTURABLE)),
         )
 
     def differentiable(self) -> str:
@@ -143,24 +143,17 @@ class _Function:
         reserved = set(hyperparameters(self.program)) | {"step", "i"}
         variables = Variables(whole, holding, reserved, results.values())
         printer = TensorPrinter(lambda x: self.name(x, variables))
-        read = {n for x in (*expressions(self.program),) for n in walk(x)}
         loads = ["param = params[i].clone()"]
-        if Grad() in read:
-            loads.append("grad = grads[i]")
+        if self.reads(Grad()):
+            loads.append("grad = grads[i].clone()" if self.absent else "grad = grads[i]")
+        stores = [f"params[i].copy_({printer(results['param'])})"]
         for s in self.program.states:
-            if StateValue(s.key, s.rate) not in read - set(results.values()) and results[s.key] == StateValue(s.key, s.rate):
-                continue
-            load = f"{s.key} = {plural(s.key)}[i]" + ("" if s.key in self.absent else ".clone()")
-            loads += self.under(s, [load])
-        stores = []
-        for key, value in results.items():
-            name = printer.names(value)
-            if key == "param":
-                stores.append(f"params[i].copy_({name})")
-            elif key in self.absent:
-                stores += self.under(self.program.state(key), [f"{plural(key)}[i] = {name}.clone()"])
-            elif value != StateValue(key, self.program.state(key).rate):
-                stores += self.under(self.program.state(key), [f"{plural(key)}[i].copy_({name})"])
+            old, new, states = StateValue(s.key, s.rate), results[s.key], plural(s.key)
+            if self.reads(old):
+                loads.append(self.load(s, "" if s.key in self.absent else ".clone()"))
+            if new != old:
+                store = f"{states}[i] = {{}}" if s.key in self.absent else f"{states}[i].copy_({{}})"
+                stores += self.under(s, [store.format(printer(new))])
         return self.render(
             "_differentiable",
             "As ``_single_tensor``, in operations that autograd can follow; hyperparameters may be tensors.",
@@ -225,11 +218,12 @@ class _Function:
         """A scalar state's tensors get their new value, in the state's own dtype, and the value is read back."""
         key = let.state or ""
         states = plural(key)
+        once = sum(isinstance(s, Let) and s.state == key for s in statements(self.split.prelude)) == 1
         printer = HostPrinter(lambda x: self.name(x, self._variables))
         match let.value:
-            case Op("mul", (StateValue(k), s)) | Op("mul", (s, StateValue(k))) if k == key:
+            case Op("mul", (StateValue(k), s)) | Op("mul", (s, StateValue(k))) if k == key and once:
                 yield f"torch._foreach_mul_({states}, {printer(s)})"
-            case Op("add", (StateValue(k), s)) | Op("add", (s, StateValue(k))) if k == key:
+            case Op("add", (StateValue(k), s)) | Op("add", (s, StateValue(k))) if k == key and once:
                 yield f"torch._foreach_add_({states}, {printer(s)})"
             case value:
                 yield f"{name} = {printer(value)}"
@@ -239,14 +233,18 @@ class _Function:
             yield f"{name} = {states}[0].item()"
 
     def reads(self, value: Expr) -> bool:
-        """Whether anything but the result reads ``value``."""
+        """Whether any statement reads ``value`` (the result aside)."""
+        return any(n == value for x in self.read_expressions() for n in walk(x))
+
+    def read_expressions(self) -> Iterator[Expr]:
+        """Every expression of the prelude and the body."""
         for stmt in (*statements(self.split.prelude), *statements(self.split.body)):
             if isinstance(stmt, Let):
-                if any(n == value for n in walk(stmt.value)):
-                    return True
-            elif any(n == value for n in walk(stmt.condition)) or any(value in (m.then, m.orelse) for m in stmt.merges):
-                return True
-        return False
+                yield stmt.value
+            else:
+                yield stmt.condition
+                for m in stmt.merges:
+                    yield from (m.then, m.orelse)
 
     def block(self, block: Block, printer: HostPrinter, variables: Variables, assign: Assign | None = None) -> Iterator[str]:
         """Statements as assignments; ``assign`` prints those that give a scalar state its value."""
@@ -277,23 +275,26 @@ class _Function:
         """``lines``, under the flag that the state exists under."""
         if state.condition is None:
             return list(lines)
-        condition = HostPrinter(lambda x: self.name(x, self.scalar_variables()))(state.condition)
-        return [f"if {condition}:", *(f"    {line}" for line in lines)]
+        return [f"if {self.flag(state.condition)}:", *(f"    {line}" for line in lines)]
 
-    def loads(self, used: set[str], load: str) -> list[str]:
-        lines = [load.format(name) for name in ("param", "grad") if name in used]
-        for s in self.program.tensor_states:
-            if s.key in used:
-                lines += self.under(s, [load.format(s.key)])
-        return lines
+    def flag(self, condition: Expr) -> str:
+        """The text of a condition over hyperparameters."""
+        return HostPrinter(lambda x: self.name(x, self.scalar_variables()))(condition)
+
+    def loads(self, used: set[str]) -> list[str]:
+        """Takes what the code uses from the lists."""
+        lines = [f"{name} = {plural(name)}[i]" for name in ("param", "grad") if name in used]
+        return lines + [self.load(s) for s in self.program.tensor_states if s.key in used]
+
+    def load(self, state: State, copy: str = "") -> str:
+        """Takes a state's tensor from its list, which is empty where a flag is off."""
+        item = f"{state.key} = {plural(state.key)}[i]{copy}"
+        return item if state.condition is None else f"{item} if {self.flag(state.condition)} else None"
 
     def render(
         self, variant: str, doc: str, *, prelude: Iterable[str], code: Iterable[str], loads: Iterable[str] = ()
     ) -> str:
-        presence = {
-            n.key for stmt in (*statements(self.split.prelude), *statements(self.split.body)) if isinstance(stmt, If)
-            for n in walk(stmt.condition) if isinstance(n, Present)
-        }
+        presence = {n.key for x in self.read_expressions() for n in walk(x) if isinstance(n, Present)}
         return (
             _environment()
             .get_template("function.py.j2")

@@ -23,13 +23,13 @@ class Variables:
         self._names: dict[Expr, str] = {}
         final = tuple(final)
         while True:
-            self._clash: str | None = None
+            self._clashes: set[str] = set()
             held = self._block(block, {v: k for k, v in holding.items()})
             for value in final:
                 self._read(value, held)
-            if self._clash is None or self._clash in self._split:
+            if self._clashes <= self._split:
                 return
-            self._split.add(self._clash)
+            self._split |= self._clashes
 
     def of(self, value: Expr) -> str:
         """The variable that holds ``value`` where it is read."""
@@ -57,7 +57,7 @@ class Variables:
             for m in stmt.merges:
                 self._assign(m.ref, then)
                 self._assign(m.ref, orelse)
-            held = {v: name for v, name in then.items() if orelse.get(v) == name}
+            held = _either(then, orelse)
         return held
 
     def _assign(self, ref: Ref, held: dict[Expr, str]) -> None:
@@ -72,6 +72,21 @@ class Variables:
 
     def _read(self, value: Expr, held: dict[Expr, str]) -> None:
         if isinstance(value, Ref) and value not in held:
-            self._clash = self._clash or value.identifier
+            self._clashes.add(value.identifier)
         elif value in self._holding.values() and value not in held:
-            self._clash = self._clash or next(n for n, v in self._holding.items() if v == value)
+            self._clashes.add(next(n for n, v in self._holding.items() if v == value))
+
+
+def _either(then: dict[Expr, str], orelse: dict[Expr, str]) -> dict[Expr, str]:
+    """What variables hold after an ``if``: what both branches leave there, or the only one that assigns it.
+
+    (A value assigned in one branch alone is only read under the same condition.)
+    """
+    holder_then = {name: value for value, name in then.items()}
+    holder_else = {name: value for value, name in orelse.items()}
+    held = {}
+    for name in holder_then.keys() | holder_else.keys():
+        a, b = holder_then.get(name), holder_else.get(name)
+        if a is None or b is None or a == b:
+            held[a if a is not None else b] = name
+    return held  # type: ignore[return-value]

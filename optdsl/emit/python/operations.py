@@ -58,7 +58,10 @@ class LoopPrinter:
                 yield from branch_lines(item.condition, list(self.lines(item.then)), list(self.lines(item.orelse)), self.scalar)
                 continue
             call = self.method(item) if item.in_place else None
-            if call is not None and chain and target == item.target and len(chain) + len(call) < LINE:
+            follows = chain and target == item.target and target not in item.operands[1:]
+            if call is not None and follows and len(chain) + len(call) < LINE:
+                if " = -" in chain:
+                    chain = chain.replace(" = -", " = ") + ".neg()"
                 chain += call
                 continue
             if chain:
@@ -102,10 +105,14 @@ class LoopPrinter:
         method = self.method(i)
         if i.op == "alias":
             return f"{i.target} = {i.operands[0]}"
+        if i.op == "choose":
+            return f"{i.target} = {i.operands[0]} if {self.scalar(i.scalars[0])} else {i.operands[1]}"
         if i.op == "store":
-            return f"{i.target}s[i] = {i.target}"
+            return f"{i.target}s[i] = {i.operands[0]}"
         if i.in_place and method is not None:
             return f"{i.operands[0]}{method}"
+        if i.op == "full_like" and i.out:
+            return f"{i.target}.fill_({self.scalar(i.scalars[0])})"
         if i.op == "neg" and not i.out:
             return f"{i.target} = -{i.operands[0]}"
         if i.out or i.in_place:
@@ -159,14 +166,17 @@ class ForeachPrinter:
         for item in code:
             if isinstance(item, Branch):
                 yield from branch_lines(item.condition, list(self.lines(item.then)), list(self.lines(item.orelse)), self.scalar)
-            elif item.op != "store":
+            elif item.op != "store" or item.operands[0] != item.target:
                 yield self.statement(item)
 
     def statement(self, i: Instruction) -> str:
         target = plural(i.target) + ("[:]" if i.target in self.absent and not i.in_place else "")
         match i.op:
-            case "alias":
+            case "alias" | "store":
                 return f"{target} = {plural(i.operands[0])}"
+            case "choose":
+                then, orelse = (plural(o) for o in i.operands)
+                return f"{target} = {then} if {self.scalar(i.scalars[0])} else {orelse}"
             case "copy":
                 return f"torch._foreach_copy_({target}, {plural(i.operands[1])})"
         call = self.call(i)
@@ -209,23 +219,23 @@ class ForeachPrinter:
                     names.append(f"s{n}")
                     sources.append(f"foreach.values({text}, params)")
                     scalars[n] = f"s{n}"
-        call = _single(i, scalars)
+        call = _single(i, scalars, self.device_scalars)
         if len(sources) == 1:
             return f"[{call} for {names[0]} in {sources[0]}]"
         return f"[{call} for {', '.join(names)} in zip({', '.join(sources)}, strict=True)]"
 
 
-def _single(i: Instruction, s: list[str]) -> str:
+def _single(i: Instruction, s: list[str], device_scalars: bool) -> str:
     a = i.operands[0]
     match i.op:
         case "clone":
             return f"torch.clone({a})"
         case "full_like":
-            return f"torch.full_like({a}, {s[0]})"
+            return f"{'scalars' if device_scalars else 'torch'}.full_like({a}, {s[0]})"
         case "rpow":
             return f"torch.pow({s[0]}, {a})"
         case "where":
-            return f"torch.where({', '.join(where_arguments(i, s))})"
+            return f"{'scalars' if device_scalars else 'torch'}.where({', '.join(where_arguments(i, s))})"
         case "logical_not":
             return f"~{a}"
         case "logical_and" | "logical_or" as op:

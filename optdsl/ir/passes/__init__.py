@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optdsl.ir.nodes import Program
+from optdsl.ir.passes.broadcast import broadcast_scalars
 from optdsl.ir.passes.common import eliminate_common_subexpressions
 from optdsl.ir.passes.forward import factor_merges, hoist_scalar_factors, inline_single_uses, propagate_copies
 from optdsl.ir.passes.rewrite import remove_dead_code
@@ -16,7 +17,7 @@ def optimize(program: Program) -> Program:
 
     Every pass keeps the meaning that :mod:`optdsl.ir.interpret` gives to the program (up to rounding).
     """
-    program = remove_dead_code(propagate_copies(program))
+    program = remove_dead_code(propagate_copies(broadcast_scalars(program)))
     while True:
         before = program
         program = hoist_scalar_factors(program)

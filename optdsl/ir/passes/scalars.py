@@ -196,21 +196,25 @@ def predicate_step_branches(program: Program) -> Program:
 
     Presence of a state stays a branch: it is a fact about the state dict, not a number on the device.
     """
-    return program.with_body(_predicate(program.body))
+    conditions = {s.key: s.condition for s in program.states if s.condition is not None}
+    return program.with_body(_predicate(program.body, conditions))
 
 
-def _predicate(block: Block) -> Block:
+def _predicate(block: Block, conditions: dict[str, Expr]) -> Block:
     result: list[Stmt] = []
     for stmt in block:
         if isinstance(stmt, Let):
             result.append(stmt)
             continue
-        then, orelse = _predicate(stmt.then), _predicate(stmt.orelse)
+        then, orelse = _predicate(stmt.then, conditions), _predicate(stmt.orelse, conditions)
         if not depends_on_device(stmt.condition):
             result.append(replace(stmt, then=then, orelse=orelse))
             continue
         result += [_local(s) for s in (*then, *orelse)]
-        result += [_selected(m, stmt.condition) for m in stmt.merges]
+        for m in stmt.merges:
+            selected = _selected(m, stmt.condition)
+            exists = conditions.get(m.state or "")
+            result.append(selected if exists is None else _guarded(selected, exists, m.orelse))
     return tuple(result)
 
 
@@ -228,6 +232,12 @@ def _local(stmt: Stmt) -> Stmt:
 
 def _selected(m: Merge, condition: Expr) -> Let:
     return Let(m.name, Op("select", (condition, m.then, m.orelse)), m.state)
+
+
+def _guarded(let: Let, exists: Expr, otherwise: Expr) -> If:
+    """A state's new value, only where the flag that it exists under is on."""
+    inner = replace(let, name=f"{let.name}selected")
+    return If(exists, (inner,), (), (Merge(let.name, inner.ref, otherwise, let.state),))
 
 
 def depends_on_device(condition: Expr) -> bool:

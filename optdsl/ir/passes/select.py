@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from optdsl.ir.instructions import Branch, Code, Instruction
+from optdsl.ir.instructions import Branch, Code, Instruction, instructions
 from optdsl.ir.nodes import (
     Block,
     Const,
@@ -37,10 +37,9 @@ from optdsl.ir.nodes import (
     with_children,
 )
 from optdsl.ir.passes.liveness import Atom, Live, Liveness
-from optdsl.ir.passes.scalars import Split
+from optdsl.ir.passes.scalars import Split, depends_on_device
 from optdsl.ir.passes.terms import ONE, Coefficient, Term, from_sum, from_term, is_tensor, to_sum
 
-_UNARY = frozenset(("sqrt", "abs", "sign", "exp", "log", "floor"))
 _EXTREMA = {"max": "maximum", "min": "minimum"}
 _COMPARISONS = frozenset(("lt", "le", "gt", "ge", "eq", "ne"))
 _MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
@@ -60,13 +59,18 @@ class Place:
 
 @dataclass(frozen=True)
 class Target:
-    """What operations are at hand: ``out`` says that any of them can write into a given buffer (``out=``)."""
+    """What operations are at hand: ``out`` says that any of them can write into a given buffer (``out=``).
+
+    ``device_scalars``: per-step scalars are tensors, so a choice by one is a ``where``, not a branch.
+    """
 
     out: bool
+    device_scalars: bool = False
 
 
 LOOP = Target(out=True)
 FOREACH = Target(out=False)
+CAPTURABLE = Target(out=False, device_scalars=True)
 
 
 def select(split: Split, target: Target) -> Code:
@@ -96,6 +100,7 @@ class _Selector:
             **{k: v for k, v in self.program.new_states if self.program.state(k).rate is Rate.ELEMENT},
         }
         self.liveness = Liveness(self.body, frozenset(self.results.values()))
+        self.absentable = {s.key for s in self.program.states if s.initial is None}
         self.temporaries = 0
         self.identifiers = {s.name for s in self.program.scalars} | {"param", "grad", "step", "maximize"}
         self.identifiers |= {s.key for s in self.program.states}
@@ -110,11 +115,33 @@ class _Selector:
         for s in self.program.tensor_states:
             self.bind(state, StateValue(s.key), Place(s.key, frozenset((s.key,))))
         code = list(self.block(self.body, state, frozenset()))
-        for key, value in self.results.items():
-            place = state.places[value]
-            if place.variable != key:
-                code.append(Instruction("copy", key, (key, place.variable), in_place=True))
+        pending = {k: place for k, v in self.results.items() if (place := state.places[v]).variable != k}
+        while pending:
+            # Not over a buffer that another result is still to be copied from.
+            free = [k for k in pending if not any(k in p.buffers for other, p in pending.items() if other != k)]
+            key = free[0] if free else next(iter(pending))
+            if not free:
+                for other, place in pending.items():
+                    if other != key and key in place.buffers:
+                        kept = self.fresh_name(f"new_{other}", {i.target for i in instructions(tuple(code))})
+                        code.append(Instruction("clone", kept, (place.variable,)))
+                        pending[other] = Place(kept, frozenset((f"t_{kept}",)), owned=True)
+            code += self.written(key, pending.pop(key))
         return tuple(code)
+
+    def written(self, key: str, place: Place) -> Code:
+        """Puts a value that is elsewhere into the buffer of ``key``, or makes it that buffer if there may be none."""
+        code: list[Instruction] = []
+        if key not in self.absentable:
+            code.append(Instruction("copy", key, (key, place.variable), in_place=True))
+        else:
+            variable = place.variable
+            if not place.owned:
+                variable = f"new_{key}"
+                code.append(Instruction("clone", variable, (place.variable,)))
+            code.append(Instruction("store", key, (variable,)))
+        condition = None if key == "param" else self.program.state(key).condition
+        return tuple(code) if condition is None else (Branch(condition, tuple(code), ()),)
 
     def bind(self, state: _State, value: Expr, place: Place) -> None:
         state.places[value] = place
@@ -122,22 +149,22 @@ class _Selector:
 
     # --------------------------------------------------------------------------------------------------- statements
 
-    def block(self, block: Block, state: _State, absent: frozenset[str]) -> Iterator[Instruction | Branch]:
-        """Code of ``block``; ``absent`` are the states known not to exist yet on this way."""
+    def block(self, block: Block, state: _State, present: frozenset[str]) -> Iterator[Instruction | Branch]:
+        """Code of ``block``; ``present`` are the states without initial value known to exist on this way."""
         for stmt in block:
             live = self.liveness.after(stmt)
             if isinstance(stmt, Let):
-                code, place = _best(self.coverings(stmt, state, live, absent))
+                code, place = _best(self.coverings(stmt, state, live, present))
                 self.bind(state, stmt.ref, place)
                 yield from code
             else:
-                yield from self.branch(stmt, state, live, absent)
+                yield from self.branch(stmt, state, live, present)
 
-    def branch(self, stmt: If, state: _State, live: Live, absent: frozenset[str]) -> Iterator[Instruction | Branch]:
+    def branch(self, stmt: If, state: _State, live: Live, present: frozenset[str]) -> Iterator[Instruction | Branch]:
         then_state, else_state = state.copy(), state.copy()
-        then_absent, else_absent = _presence(stmt.condition, absent)
-        then = list(self.block(stmt.then, then_state, then_absent))
-        orelse = list(self.block(stmt.orelse, else_state, else_absent))
+        then_present, else_present = _presence(stmt.condition, present)
+        then = list(self.block(stmt.then, then_state, then_present))
+        orelse = list(self.block(stmt.orelse, else_state, else_present))
         merged: list[tuple[Expr, Place]] = []
         live_places = {v: state.places[v] for v in live if v in state.places}
         for m in stmt.merges:
@@ -153,7 +180,7 @@ class _Selector:
                 if place.variable == variable:
                     continue
                 if variable == m.state:
-                    code.append(Instruction("copy", variable, (variable, place.variable), in_place=True))
+                    code += self.written(variable, place)
                 else:
                     code.append(Instruction("alias", variable, (place.variable,)))
             in_state = variable == m.state
@@ -181,19 +208,23 @@ class _Selector:
         if m.state is not None and not any(m.state in p.buffers for p in (*live_places.values(), *others)):
             return m.state
         for candidate in (m.identifier, b.variable, a.variable):
-            if candidate not in taken and candidate not in self.results:
+            if candidate not in taken and self.may_hold_a_local(candidate):
                 return candidate
         return self.fresh_name(m.identifier, taken)
+
+    def may_hold_a_local(self, name: str) -> bool:
+        """Whether ``name`` is neither a scalar's nor a buffer's; the gradient's variable may be taken over."""
+        return name == "grad" or name not in self.identifiers
 
     # --------------------------------------------------------------------------------------------------- one statement
 
     def coverings(
-        self, let: Let, state: _State, live: Live, absent: frozenset[str]
+        self, let: Let, state: _State, live: Live, present: frozenset[str]
     ) -> Iterator[tuple[list[Instruction], Place]]:
         for value in _alternatives(let.value):
             cover = _Cover(self, let, state, live)
             cover.materialize_shared(value)
-            yield cover.finish(cover.shared(value), fresh_state=let.state in absent)
+            yield cover.finish(cover.shared(value), fresh_state=let.state in self.absentable - present)
 
     def fresh_name(self, identifier: str, taken: Iterable[str]) -> str:
         taken = set(taken)
@@ -212,15 +243,15 @@ def _all(block: Block) -> Iterator[Let | If]:
             yield from _all(stmt.orelse)
 
 
-def _presence(condition: Expr, absent: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """The states known to be absent in the two branches of ``condition``."""
+def _presence(condition: Expr, present: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """The states known to be present in the two branches of ``condition``."""
     match condition:
         case Present(key):
-            return absent - {key}, absent | {key}
+            return present | {key}, present
         case Op("not", (Present(key),)):
-            return absent | {key}, absent - {key}
+            return present, present | {key}
         case _:
-            return absent, absent
+            return present, present
 
 
 def _best(coverings: Iterable[tuple[list[Instruction], Place]]) -> tuple[list[Instruction], Place]:
@@ -266,6 +297,8 @@ class _Cover:
                 self.live_buffers |= place.buffers
         self.live_variables = {state.places[v].variable for v in live if v in state.places}
         self.unread: Counter[Expr] = Counter()
+        self.held: list[Place] = []
+        """Operands computed already for an operation that is not emitted yet."""
         self.named: dict[Expr, Ref] = {}
 
     # ------------------------------------------------------------------------------------------------ bookkeeping
@@ -274,13 +307,13 @@ class _Cover:
         """Computes first what ``x`` contains more than once."""
         while True:
             y = self.shared(x)
-            counts = Counter(n for n in walk(y) if isinstance(n, Op) and is_tensor(n))
+            counts = Counter(n for n in _reads(y) if isinstance(n, Op) and is_tensor(n))
             repeated = [n for n, k in counts.items() if k > 1]
             if not repeated:
-                self.unread = Counter(n for n in walk(y) if isinstance(n, Atom) and n.type.is_tensor)
+                self.unread = Counter(n for n in _reads(y) if isinstance(n, Atom) and n.type.is_tensor)
                 return
             largest = max(repeated, key=lambda n: sum(1 for _ in walk(n)))
-            self.unread = Counter(n for n in walk(y) if isinstance(n, Atom) and n.type.is_tensor)
+            self.unread = Counter(n for n in _reads(y) if isinstance(n, Atom) and n.type.is_tensor)
             role = "denom" if _is_divisor(largest, y) else "shared"
             # Every atom of the rest is still to be read: nothing of it may be overwritten.
             place = self.value(largest, role)
@@ -298,7 +331,7 @@ class _Cover:
         self.selector.temporaries += 1
         taken = self.live_variables | {p.variable for v, p in self.state.places.items() if self.unread[v] > 0}
         taken |= {i.target for i in self.code} | {o for i in self.code for o in i.operands}
-        taken |= self.selector.identifiers
+        taken |= self.selector.identifiers | {p.variable for p in self.held}
         return Place(
             self.selector.fresh_name(role, taken), frozenset((f"t{self.selector.temporaries}",)), owned=True
         )
@@ -310,6 +343,8 @@ class _Cover:
     def reusable(self, place: Place) -> bool:
         """Whether the buffer of an operand just read may be overwritten by the result."""
         if any(self.unread[v] > 0 and p.buffers & place.buffers for v, p in self.state.places.items()):
+            return False
+        if any(p.buffers & place.buffers for p in self.held):
             return False
         if place.buffers & self.live_buffers or "grad" in place.buffers:
             return False
@@ -354,19 +389,36 @@ class _Cover:
                     return self.emit("pow", (self.value(a, role),), (b,), role)
                 if not is_tensor(a):
                     return self.emit("rpow", (self.value(b, role),), (a,), role, can_reuse=False)
-                left = self.value(a, role)
-                return self.emit("pow", (left, self.value(b, role)), role=role)
+                return self.emit("pow", self.values((a, role), (b, role)), role=role)
             case Op("select", (c, a, b)):
                 return self.where(c, a, b, role)
+            case Op("full", (s,)):
+                return self.read(self.filled(s, role))
             case _:
                 return self.sum(x, role)
+
+    def values(self, *parts: tuple[Expr, str]) -> tuple[Place, ...]:
+        """Computes several operands; a later one leaves the earlier ones alone."""
+        mark = len(self.held)
+        for x, role in parts:
+            self.held.append(self.value(x, role))
+        places = tuple(self.held[mark:])
+        del self.held[mark:]
+        return places
+
+    def holding(self, place: Place, x: Expr, role: str) -> Place:
+        """Computes ``x`` while ``place`` is still to be used."""
+        self.held.append(place)
+        result = self.value(x, role)
+        self.held.pop()
+        return result
 
     def commutative(self, op: str, a: Expr, b: Expr, role: str) -> Place:
         if not is_tensor(b):
             return self.emit(op, (self.value(a, role),), (b,), role)
         if not is_tensor(a):
             return self.emit(op, (self.value(b, role),), (a,), role)
-        left, right = self.value(a, role), self.value(b, role)
+        left, right = self.values((a, role), (b, role))
         if not self.reusable(left) and self.reusable(right):
             left, right = right, left
         return self.emit(op, (left, right), role=role)
@@ -377,38 +429,48 @@ class _Cover:
                 name = f"logical_{op}"
                 if not is_tensor(a):
                     a, b = b, a
-                left = self.value(a, "mask")
                 if not is_tensor(b):
-                    return self.emit(name, (left,), (b,), "mask")
-                return self.emit(name, (left, self.value(b, "mask")), role="mask")
+                    return self.emit(name, (self.value(a, "mask"),), (b,), "mask", can_reuse=False)
+                return self.emit(name, self.values((a, "mask"), (b, "mask")), role="mask", can_reuse=False)
             case Op("not", (a,)):
                 return self.emit("logical_not", (self.value(a, "mask"),), role="mask")
             case Op(op, (a, b)) if op in _COMPARISONS:
                 if not is_tensor(a):
                     a, b, op = b, a, _MIRRORED[op]
-                left = self.value(a, "difference")
                 if not is_tensor(b):
-                    return self.emit(op, (left,), (b,), "mask", can_reuse=False)
-                return self.emit(op, (left, self.value(b, "difference")), role="mask", can_reuse=False)
+                    return self.emit(op, (self.value(a, "side"),), (b,), "mask", can_reuse=False)
+                return self.emit(op, self.values((a, "side"), (b, "side")), role="mask", can_reuse=False)
             case Op("select", (c, a, b)):
                 return self.where(c, a, b, "mask")
             case _:
                 raise ValueError(f"not a condition: {x}")
 
     def where(self, c: Expr, a: Expr, b: Expr, role: str) -> Place:
+        if not is_tensor(c) and not (self.selector.target.device_scalars and depends_on_device(c)):
+            return self.choose(c, a, b, role)
         if not (is_tensor(a) or is_tensor(b)):
-            # torch would give a tensor of the default dtype.
-            filled = self.temporary(role)
-            self.code.append(Instruction("full_like", filled.variable, ("param",), (a,)))
-            ref = Ref(f"{filled.variable}.filled", Type(DType.REAL, Rate.ELEMENT))
-            self.state.places[ref] = filled
-            self.unread[ref] += 1
-            a = ref
+            a = self.filled(a, role)  # of two numbers torch would make a tensor of the default dtype
         parts = [(x, "mask" if i == 0 else role) for i, x in enumerate((c, a, b))]
         layout = "".join("t" if is_tensor(x) else "s" for x, _ in parts)
-        tensors = tuple(self.value(x, r) for x, r in parts if is_tensor(x))
+        tensors = self.values(*((x, r) for x, r in parts if is_tensor(x)))
         scalars = tuple(x for x, _ in parts if not is_tensor(x))
         return self.emit("where", tensors, scalars, role, layout, can_reuse=False)
+
+    def choose(self, c: Expr, a: Expr, b: Expr, role: str) -> Place:
+        """``a if c else b`` by a scalar that the host knows; both have been computed."""
+        then, orelse = self.values(*((x if is_tensor(x) else self.filled(x, role), role) for x in (a, b)))
+        result = replace(self.temporary(role), buffers=then.buffers | orelse.buffers, owned=False)
+        self.code.append(Instruction("choose", result.variable, (then.variable, orelse.variable), (c,)))
+        return result
+
+    def filled(self, scalar: Expr, role: str) -> Ref:
+        """A tensor that is ``scalar`` everywhere."""
+        place = self.temporary(role)
+        self.code.append(Instruction("full_like", place.variable, ("param",), (scalar,)))
+        ref = Ref(f"{place.variable}.filled", Type(DType.REAL, Rate.ELEMENT))
+        self.state.places[ref] = place
+        self.unread[ref] += 1
+        return ref
 
     def sum(self, x: Expr, role: str) -> Place:
         terms = to_sum(x)
@@ -419,10 +481,18 @@ class _Cover:
             return blended
         start = self.start(terms)
         rest = [t for t in terms if t is not start]
-        prepared = [self.prepare(t) for t in rest]
+        mark = len(self.held)
+        prepared = []
+        for t in rest:
+            prepared.append(self.prepare(t))
+            self.held += [p for p in prepared[-1] if isinstance(p, Place)]
         result = self.product(start, role)
+        del self.held[mark:]
+        later = [p for operands in prepared for p in operands if isinstance(p, Place)]
+        self.held += later
         for term, operands in zip(rest, prepared, strict=True):
             result = self.accumulate(result, term, operands, role)
+        del self.held[mark:]
         return result
 
     def start(self, terms: tuple[Term, ...]) -> Term:
@@ -447,8 +517,7 @@ class _Cover:
             return None
         if self.start(terms) is second and self._in_state(second):
             first, second = second, first
-        end = self.value(second.numerator[0], role)
-        base = self.value(first.numerator[0], role)
+        end, base = self.values((second.numerator[0], role), (first.numerator[0], role))
         return self.emit("lerp", (base, end), (second.coefficient.expr,), role)
 
     def _in_state(self, term: Term) -> bool:
@@ -464,16 +533,30 @@ class _Cover:
         if not numerator:
             return (self.product(replace(term, coefficient=Coefficient()), "update"),)
         if len(numerator) + len(denominator) <= 2 and len(denominator) <= 1:
-            return tuple(
-                f if f in self.state.places else self.value(f, "denom" if i == len(numerator) else "numer")
-                for i, f in enumerate(numerator + denominator)
-            )
+            roles = ["numer"] * len(numerator) + ["denom"] * len(denominator)
+            return self.unread_atoms(zip(numerator + denominator, roles, strict=True))
         *head, last = numerator + denominator
         partial = Term(Coefficient(), tuple(head[: len(numerator)]), tuple(head[len(numerator) :]))
         if not denominator and len(numerator) > 2:
             partial = Term(Coefficient(), tuple(numerator[:-1]))
         product = self.product(partial, "numer")
-        return product, last if last in self.state.places else self.value(last, "denom" if denominator else "numer")
+        self.held.append(product)
+        (operand,) = self.unread_atoms([(last, "denom" if denominator else "numer")])
+        self.held.pop()
+        return product, operand
+
+    def unread_atoms(self, parts: Iterable[tuple[Expr, str]]) -> tuple[Place | Expr, ...]:
+        """Computes what is not an atom, and leaves the atoms to be read later."""
+        mark = len(self.held)
+        operands: list[Place | Expr] = []
+        for x, role in parts:
+            if x in self.state.places:
+                operands.append(x)
+            else:
+                operands.append(self.value(x, role))
+                self.held.append(operands[-1])
+        del self.held[mark:]
+        return tuple(operands)
 
     def accumulate(self, result: Place, term: Term, operands: tuple[Place | Expr, ...], role: str) -> Place:
         c = term.coefficient
@@ -494,12 +577,12 @@ class _Cover:
         else:
             result = self.value(numerator.pop(0), role)
         for f in numerator:
-            other = self.value(f, role)
+            other = self.holding(result, f, role)
             if not self.reusable(result) and self.reusable(other):
                 result, other = other, result
             result = self.emit("mul", (result, other), role=role)
         for f in denominator:
-            other = self.value(f, "denom")
+            other = self.holding(result, f, "denom")
             result = self.emit("div", (result, other), role=role)
         if c.numerator:
             return self.emit("mul", (result,), (c.expr,), role)
@@ -521,13 +604,14 @@ class _Cover:
                 return self.code, self.renamed(place)
             return self.code, replace(place, owned=place.owned and isinstance(x, Op))
         key = let.state
-        if fresh_state:
+        if fresh_state and key not in self.live_buffers:
             if not (place.owned and self.ours(place)):
                 result = self.temporary(key)
                 self.code.append(Instruction("clone", key, (place.variable,)))
                 place = replace(result, variable=key)
             elif place.variable != key:
-                self.code[-1] = replace(self.code[-1], target=key)
+                if not self.rename(place.variable, key):
+                    self.code.append(Instruction("alias", key, (place.variable,)))
                 place = replace(place, variable=key)
             self.code.append(Instruction("store", key, (key,)))
             return self.code, Place(key, frozenset((key,)))
@@ -536,7 +620,7 @@ class _Cover:
         if key in self.live_buffers:
             return self.code, self.detached(place, key)
         last = self.code[-1] if self.code else None
-        if self.selector.target.out and last is not None and last.target == place.variable and not last.in_place:
+        if self.selector.target.out and last is not None and last.target == place.variable and _has_out(last):
             self.code[-1] = replace(last, target=key, out=True)
         else:
             self.code.append(Instruction("copy", key, (key, place.variable), in_place=True))
@@ -558,15 +642,40 @@ class _Cover:
         name = self.let.identifier
         holder = self.state.holders.get(name)
         free = name not in self.live_variables and (holder is None or self.unread[holder] == 0)
-        if place.variable == name or not free or name in self.selector.results:
+        if place.variable == name or not free or not self.selector.may_hold_a_local(name):
             return place
-        if any(i.target == name or name in i.operands for i in self.code[:-1]):
-            return place
-        last = self.code[-1]
-        if last.in_place:
-            return place
-        self.code[-1] = replace(last, target=name)
-        return replace(place, variable=name)
+        return replace(place, variable=name) if self.rename(place.variable, name) else place
+
+    def rename(self, temporary: str, name: str) -> bool:
+        """Calls a temporary ``name`` from where it is made, if it is made here and the name is not used meanwhile."""
+        made = next((n for n, i in enumerate(self.code) if i.target == temporary), None)
+        if made is None or self.code[made].in_place:
+            return False
+        if any(i.target == name or name in i.operands for i in self.code[made + 1 :]):
+            return False
+        self.code[made:] = [_renamed(i, temporary, name, first=n == 0) for n, i in enumerate(self.code[made:])]
+        return True
+
+
+def _has_out(i: Instruction) -> bool:
+    """Whether the operation, not in place as it is, can write into a given buffer."""
+    return not i.in_place and i.op not in ("choose", "clone") and not (i.op == "where" and i.scalars)
+
+
+def _renamed(i: Instruction, old: str, new: str, first: bool) -> Instruction:
+    """``i`` with ``old`` called ``new``; the instruction that makes it may still read another value of that name."""
+    operands = i.operands if first else tuple(new if o == old else o for o in i.operands)
+    return replace(i, target=new if i.target == old else i.target, operands=operands)
+
+
+def _reads(x: Expr) -> Iterator[Expr]:
+    """What computing ``x`` computes or reads, as often as it does: a square is a product of two factors."""
+    yield x
+    args = children(x)
+    if isinstance(x, Op) and x.op == "pow" and x.args[1] == Const(2):
+        args = (x.args[0], x.args[0])
+    for a in args:
+        yield from _reads(a)
 
 
 def _complementary(a: Coefficient, b: Coefficient) -> bool:
