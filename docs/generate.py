@@ -89,8 +89,8 @@ Every optimizer that comes with optdsl: the algorithm as rendered from the spec,
 ERRORS_PAGE = """\
 # Diagnostics
 
-What the compiler says of a mistake, by its code, with an example of each. A code that starts with `W` is a warning: the spec
-is compiled all the same.
+What the compiler says of a mistake, by its code, with an example of each. A code that starts with `W` is a warning: the
+spec is compiled all the same.
 
 {errors}
 """
