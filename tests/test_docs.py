@@ -87,6 +87,8 @@ def test_example_is_accepted(block: Block, tmp_path: Path) -> None:
     unused = "W401" if "step" in block.marks else None  # the frame declares more than the block needs
     diagnostics = [d for d in checked.diagnostics if d.code != unused]
     assert diagnostics == [], render_all(diagnostics)
+    for path, text in emit(checked.units).items():
+        compile(text, path, "exec")
     assert checked.units
 
 
