@@ -187,7 +187,7 @@ class BaseOptimizer(torch.optim.Optimizer):
         if self._counts_steps or any(keys):
             param_states = [self.state[param] for param in params]
             for param, state in zip(params, param_states, strict=True):
-                if len(state) == 0:
+                if not state:
                     self._create_state(param, group)
             for key, values in zip(keys, states, strict=True):
                 if key in self._late_states:
