@@ -47,7 +47,8 @@ class FusedOptimizer:
 
     ``kernel`` makes the step of a chunk. ``prepare``, None for an optimizer without scalars, fills the ``row_size``
     scalars of each tensor from its row of ``hypers`` (float64), and advances step counts and ``scalar_states``.
-    ``flags`` are the constants that the kernels are specialised for, given hyperparameters and presence of states.
+    ``flags`` are the constants that the kernels are specialised for, given hyperparameters and presence of states;
+    ``assigned`` says which of the states without initial value a step with certain flags assigns.
     Rows of the address table: number of elements, row of hyperparameters, then ``lists``.
     """
 
@@ -59,6 +60,7 @@ class FusedOptimizer:
     hypers: tuple[str, ...]
     row_size: int
     counts_steps: bool
+    assigned: Callable[[dict[str, bool]], Mapping[str, bool]] = lambda flags: {}
     plans: OrderedDict[tuple[int, ...], Plan] = field(default_factory=OrderedDict, repr=False, compare=False)
 
     @property
@@ -67,8 +69,9 @@ class FusedOptimizer:
         return ("param", "grad", *self.states, *(("step",) if self.counts_steps else ()))
 
     def lists(self, bucket: Bucket) -> list[list[Any]]:
-        """The tensors of ``bucket`` in the order of the table's rows; a list is empty where a state is off."""
-        return [bucket.params, bucket.grads, *bucket.states, *([bucket.steps] if self.counts_steps else ())]
+        """The tensors of ``bucket`` in the order of the table's rows; a list is empty where there is no state."""
+        states = [[] if _is_absent(values) else values for values in bucket.states]
+        return [bucket.params, bucket.grads, *states, *([bucket.steps] if self.counts_steps else ())]
 
     @property
     def every_step(self) -> bool:
@@ -78,12 +81,21 @@ class FusedOptimizer:
     @torch.no_grad()
     def step(self, buckets: Sequence[Bucket], grad_scale: Tensor | None, found_inf: Tensor | None) -> None:
         """Makes one step of all ``buckets``; see ``fused_step`` of the generated module."""
-        if any(values and values[0] is None for bucket in buckets for values in bucket.states):
-            # Only the device knows whether a state will be assigned now; it is asked this once.
+        flags = [self.flags(bucket.hypers, bucket.present) for bucket in buckets]
+        created = [
+            (bucket, i)
+            for bucket, constants in zip(buckets, flags, strict=True)
+            for i, name in enumerate(self.states)
+            if _is_absent(bucket.states[i]) and self.assigned(constants)[name]
+        ]
+        if created:
+            # Only the device knows whether this step will be made; it is asked this once.
             if found_inf is not None and found_inf.item():
                 return
-            self.create_states(buckets)
-        flags = [self.flags(bucket.hypers, bucket.present) for bucket in buckets]
+            if is_capturing():
+                raise RuntimeError("a graph cannot capture the step that creates a state: make one step before it")
+            for bucket, i in created:
+                bucket.states[i][:] = map(torch.zeros_like, bucket.params)
         key = tuple(param.data_ptr() for bucket in buckets for param in bucket.params)
         plan = self.plans.get(key)
         if plan is None or not plan.fits(buckets, flags):
@@ -93,16 +105,10 @@ class FusedOptimizer:
             self.plans.popitem(last=False)
         plan.run(buckets, grad_scale, found_inf)
 
-    def create_states(self, buckets: Sequence[Bucket]) -> None:
-        """Replaces the ``None`` of absent states by new tensors, which the step assigns."""
-        if is_capturing():
-            raise RuntimeError("a graph cannot capture the step that creates a state: make one step before capturing")
-        for bucket in buckets:
-            for name, values in zip(self.states, bucket.states, strict=True):
-                for i, param in enumerate(bucket.params if values else ()):
-                    if values[i] is None:
-                        scalar = name in self.scalar_states
-                        values[i] = param.new_zeros((), dtype=torch.float32) if scalar else torch.zeros_like(param)
+
+def _is_absent(values: Sequence[Tensor | None]) -> bool:
+    """Whether a state of a bucket has not been assigned so far."""
+    return bool(values) and values[0] is None
 
 
 class Plan:
@@ -143,7 +149,7 @@ def _signature(buckets: Sequence[Bucket]) -> list[Any]:
     signature: list[Any] = []
     for bucket in buckets:
         signature += [param.shape for param in bucket.params]
-        walked: list[list[Any]] = [bucket.params, *bucket.states]
+        walked: list[list[Any]] = [bucket.params, *(values for values in bucket.states if not _is_absent(values))]
         for tensors in walked:
             signature += map(Tensor.stride, tensors)
         for tensors in (*walked, bucket.grads, bucket.steps):

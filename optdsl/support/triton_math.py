@@ -1,5 +1,7 @@
 """Arithmetic of the fused kernels: rounded to nearest, with torch's treatment of NaN."""
 
+# mypy: disable-error-code="no-untyped-def"
+
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
@@ -54,13 +56,13 @@ def integer_power(x, N: tl.constexpr):
 @triton.jit
 def power(base, exponent):
     """``base ** exponent``, computed in float64; NaN for a negative base and an exponent that is no integer."""
-    zero = tl.full((), 0.0, tl.float64)
-    y = exponent + zero
-    magnitude = tl.exp2(y * tl.log2(tl.abs(base + zero)))
+    x = base.to(tl.float64)
+    y = exponent.to(tl.float64)
+    magnitude = tl.exp2(y * tl.log2(tl.abs(x)))
     half = y * 0.5
     odd = (tl.floor(half) != half) & (tl.floor(y) == y)
     signed = tl.where(odd, -magnitude, tl.where(tl.floor(y) == y, magnitude, float("nan")))
-    result = tl.where(y == 0, 1.0, tl.where(base + zero < 0, signed, magnitude))
+    result = tl.where(y == 0, 1.0, tl.where(x < 0, signed, magnitude))
     return result.to((base + exponent).dtype)
 
 

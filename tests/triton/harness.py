@@ -25,29 +25,40 @@ SUPPORT = Path(optdsl.__file__).parent / "support"
 _NUMBER = itertools.count()
 
 
-def load(program: Program, folder: Path, interpret: bool) -> ModuleType:
-    """The kernel module of ``program``, in a package of its own under ``folder``, for the interpreter or to compile."""
-    package = f"fused_{next(_NUMBER)}"
-    (folder / package).mkdir()
-    (folder / package / "__init__.py").write_text("")
-    shutil.copytree(SUPPORT, folder / package / "_support")
-    module = f"_{program.name.lower()}_triton"
-    (folder / package / f"{module}.py").write_text(emit_kernel(program))
-    sys.path.insert(0, str(folder))
-    try:
-        with triton.knobs.runtime.scope():
-            triton.knobs.runtime.interpret = interpret
-            importlib.invalidate_caches()
-            return importlib.import_module(f"{package}.{module}")
-    finally:
-        sys.path.remove(str(folder))
+class Package:
+    """A package of generated kernels under ``folder``, with its own copy of the support modules."""
+
+    def __init__(self, folder: Path, interpret: bool):
+        self.name = f"fused_{next(_NUMBER)}"
+        self.folder = folder / self.name
+        self.interpret = interpret
+        self.folder.mkdir()
+        (self.folder / "__init__.py").write_text("")
+        shutil.copytree(SUPPORT, self.folder / "_support")
+
+    def add(self, program: Program) -> ModuleType:
+        """The kernel module of ``program``, to run in the interpreter or to compile."""
+        module = f"_{program.name.lower()}_{next(_NUMBER)}_triton"
+        (self.folder / f"{module}.py").write_text(emit_kernel(program))
+        return self.module(module)
+
+    def module(self, name: str) -> ModuleType:
+        sys.path.insert(0, str(self.folder.parent))
+        try:
+            with triton.knobs.runtime.scope():
+                triton.knobs.runtime.interpret = self.interpret
+                importlib.invalidate_caches()
+                return importlib.import_module(f"{self.name}.{name}")
+        finally:
+            sys.path.remove(str(self.folder.parent))
 
 
 @contextmanager
 def faithful_interpreter() -> Iterator[None]:
-    """The interpreter with bfloat16 rounded to nearest (it truncates), and loop bounds that NumPy 2.4 accepts."""
+    """The interpreter, mended: bfloat16 is rounded to nearest (it truncates), scalar truth values can be broadcast
+    (they become numbers), and loop bounds are what NumPy 2.4 accepts."""
     builder = interpreter.InterpreterBuilder
-    cast_impl, patch_tensor = builder.cast_impl, interpreter._patch_lang_tensor
+    cast_impl, create_splat, patch_tensor = builder.cast_impl, builder.create_splat, interpreter._patch_lang_tensor
 
     def cast(self, src, dst_type):
         source, target = src.dtype.scalar, dst_type.scalar
@@ -58,12 +69,17 @@ def faithful_interpreter() -> Iterator[None]:
             return cast(self, cast(self, src, tl.float32), dst_type)
         return cast_impl(self, src, dst_type)
 
+    def splat(self, ret_ty, arg):
+        if arg.data.dtype == np.bool_:
+            arg = interpreter.TensorHandle(arg.data, tl.int1)
+        return create_splat(self, ret_ty, arg)
+
     def patched(tensor, scope):
         patch_tensor(tensor, scope)
         scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
 
-    builder.cast_impl, interpreter._patch_lang_tensor = cast, patched
+    builder.cast_impl, builder.create_splat, interpreter._patch_lang_tensor = cast, splat, patched
     try:
         yield
     finally:
-        builder.cast_impl, interpreter._patch_lang_tensor = cast_impl, patch_tensor
+        builder.cast_impl, builder.create_splat, interpreter._patch_lang_tensor = cast_impl, create_splat, patch_tensor

@@ -72,6 +72,7 @@ def emit_kernel(program: Program) -> str:
         flags=[(flag, text) for flag, text in host if flag in {*tile_flags, *prepare_flags}],
         state_keys=tuple(s.key for s in program.states),
         scalar_keys=tuple(s.key for s in program.scalar_states),
+        late_states=[t for t in tile.tensors if t.key in absentable],
         counts_steps=program.counts_steps,
     )
 

@@ -57,11 +57,15 @@ class Flags:
         """The names, in order of their first use."""
         return tuple(self.by_expression.values())
 
-    def text(self, formula: Formula) -> str:
-        """``formula`` in Python."""
+    def text(self, formula: Formula, flag: str = "{}") -> str:
+        """``formula`` in Python, in which a flag is written as ``flag.format(name)``; "" if it always holds."""
+        if not formula:
+            return "False"
         rank = {name: i for i, name in enumerate(self.order)}
         terms = [
-            " and ".join(f"{'' if holds else 'not '}{name}" for name, holds in sorted(t, key=lambda x: rank[x[0]]))
+            " and ".join(
+                f"{'' if holds else 'not '}{flag.format(name)}" for name, holds in sorted(t, key=lambda x: rank[x[0]])
+            )
             for t in sorted(formula, key=lambda t: sorted((rank[name], not holds) for name, holds in t))
         ]
         return " or ".join(f"({t})" if len(terms) > 1 and " and " in t else t for t in terms)

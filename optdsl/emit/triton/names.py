@@ -30,7 +30,7 @@ class Names:
 def describe(scalar: Expr) -> str:
     """An identifier that says what ``scalar`` is: ``bias_correction1``, ``lr_times_weight_decay``."""
     name = _description(scalar)
-    return name if len(name) <= LONGEST else "scalar"
+    return name if len(name) <= LONGEST and name.isidentifier() else "scalar"
 
 
 _NUMBERS = {"0": "zero", "1": "one", "2": "two"}

@@ -65,22 +65,22 @@ def build_prepare(program: Program, split: Split, flags: Flags) -> Prepare | Non
     inputs |= {StateValue(s.key, s.rate): s.key for s in program.scalar_states}
     inputs |= {hyper: hyper.name for hyper in hypers}
     variables = assign_variables(split.scalars, inputs, kept, names_of_tensors(program) | NAMES | set(flags.order))
-    printer = KernelPrinter(variables, flags)
+    printer = KernelPrinter(variables, flags, "tl.float64")
     lines = [_line(let, program, printer) for let in split.scalars]
     return Prepare(
         hypers=tuple((hyper.name, variables[hyper]) for hyper in hypers),
         step=variables[Time()] if program.counts_steps else None,
         states=tuple(_scalar_state(s, new[s.key], printer) for s in program.scalar_states),
         lines=tuple(line for line in lines if line),
-        columns=tuple(printer.text(c.value) for c in split.columns),
+        columns=tuple(printer.value(c.value) for c in split.columns),
         helpers=frozenset(printer.helpers),
     )
 
 
 def _line(let: Let, program: Program, printer: KernelPrinter) -> str:
     """The assignment ``let``, or "" if its value is in that variable already. A state is rounded to its own dtype."""
-    variable, text = printer.variables[let.name], printer.text(let.value)
-    if let.state is not None:
+    variable, text = printer.variables[let.name], printer.value(let.value)
+    if let.state in {s.key for s in program.scalar_states}:
         text = f"round_to({text}, {let.state}_dtype)"
         printer.helpers.add("round_to")
     return "" if text == variable else f"{variable} = {text}"
@@ -93,7 +93,7 @@ def _scalar_state(state: State, new: Expr, printer: KernelPrinter) -> ScalarStat
     return ScalarState(
         key=state.key,
         variable=printer.variables[old],
-        result=None if new == old else printer.text(new),
+        result=None if new == old else printer.value(new),
         exists=printer.flags.text(exists),
         read=printer.flags.text(both(exists, present)),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
 
@@ -42,20 +43,37 @@ CALLS = {
 ATOM = 20
 CALL = 18
 NEGATION = 14
+FLAG = 1
+"""``A and not B or C``, which binds more than a conditional expression only."""
 
 
 @dataclass
 class KernelPrinter:
-    """Prints expressions over ``variables``. ``helpers`` collects the support functions that the text calls."""
+    """Prints expressions over ``variables``, whose dtype is ``dtype``.
+
+    ``helpers`` collects the support functions that the text calls.
+    """
 
     variables: Mapping[Key, str]
     flags: Flags
+    dtype: str
     helpers: set[str] = field(default_factory=set)
 
     def text(self, x: Expr, strength: int = 0) -> str:
         """``x``, in brackets if it binds less than ``strength``."""
         printed, own = self._print(x)
         return f"({printed})" if own < strength else printed
+
+    def value(self, x: Expr, strength: int = 0) -> str:
+        """``x`` as a value with a dtype, which literals do not have."""
+        if isinstance(x, Const) and x.type.dtype is DType.REAL:
+            return f"tl.full((), {self.text(x)}, {self.dtype})"
+        return self.text(x, strength)
+
+    def operand(self, x: Expr, strength: int = 0) -> str:
+        """``x`` where Triton makes a literal a float32, whatever the other operand: anywhere but in arithmetic."""
+        exact = isinstance(x, Const) and isinstance(x.value, int | float) and is_float32(x.value)
+        return self.text(x, strength) if exact else self.value(x, strength)
 
     @singledispatchmethod
     def _print(self, x: Expr) -> tuple[str, int]:
@@ -77,21 +95,22 @@ class KernelPrinter:
 
     @_print.register
     def _(self, x: Hyper) -> tuple[str, int]:
-        return (self._flag(x), 0) if x.dtype is not DType.REAL else (self.variables[x], ATOM)
+        return (self._flag(x), FLAG) if x.dtype is not DType.REAL else (self.variables[x], ATOM)
 
     @_print.register
     def _(self, x: Present) -> tuple[str, int]:
-        return self._flag(x), 0
+        return self._flag(x), FLAG
 
     @_print.register
     def _(self, x: Op) -> tuple[str, int]:
         if x.type.dtype is DType.BOOL and is_flag(x):
-            return self._flag(x), 0
+            return self._flag(x), FLAG
         match x.op, x.args:
             case "select", (condition, a, b):
                 if is_flag(condition):
-                    return f"{self.text(a, 1)} if {self.text(condition, 1)} else {self.text(b)}", 0
-                return f"tl.where({self.text(condition)}, {self.text(a)}, {self.text(b)})", CALL
+                    return f"{self.value(a, FLAG)} if {self.text(condition, FLAG)} else {self.value(b)}", 0
+                chosen = self.value(a) if isinstance(b, Const) else self.operand(a)
+                return f"tl.where({self.text(condition)}, {chosen}, {self.operand(b)})", CALL
             case "neg", (a,):
                 return f"-{self.text(a, NEGATION)}", NEGATION
             case "not", (a,):
@@ -101,31 +120,43 @@ class KernelPrinter:
             case ("and" | "or") as op, (a, b):
                 symbol, own = INFIX[op]
                 return f"{self.text(a, 11)} {symbol} {self.text(b, 11)}", own
-            case op, (a, b) if op in INFIX:
+            case ("add" | "sub" | "mul") as op, (a, b):
                 symbol, own = INFIX[op]
                 return f"{self.text(a, own)} {symbol} {self.text(b, own + 1)}", own
+            case op, (a, b) if op in INFIX:
+                symbol, own = INFIX[op]
+                return f"{self.operand(a, own + 1)} {symbol} {self.operand(b, own + 1)}", own
+            case ("min" | "max") as op, args:
+                return self._call(CALLS[op], *map(self.operand, args))
             case op, args:
-                return self._call(CALLS[op], *args)
+                return self._call(CALLS[op], *map(self.value, args))
 
     def _constant_power(self, base: Expr, n: object) -> tuple[str, int]:
         assert isinstance(n, int | float)
         if n == 0.5:
-            return self._call(CALLS["sqrt"], base)
+            return self._call("square_root", self.value(base))
         if n == 2 and not isinstance(base, Op):
             operand = self.text(base, 13)
             return f"{operand} * {operand}", 13
         if n == int(n) and 2 <= n <= 64:
-            return self._call("integer_power", base, Const(int(n)), literal=str)
-        return self._call("power", base, Const(n))
+            return self._call("integer_power", self.value(base), str(int(n)))
+        return self._call("power", self.value(base), self.value(Const(n)))
 
-    def _call(self, function: str, *args: Expr, literal: Callable[[object], str] | None = None) -> tuple[str, int]:
+    def _call(self, function: str, *args: str) -> tuple[str, int]:
         if not function.startswith("tl."):
             self.helpers.add(function)
-        printed = [literal(a.value) if literal and isinstance(a, Const) else self.text(a) for a in args]
-        return f"{function}({', '.join(printed)})", CALL
+        return f"{function}({', '.join(args)})", CALL
 
     def _flag(self, condition: Expr) -> str:
         return self.flags.text(self.flags.formula(condition))
+
+
+def is_float32(value: int | float) -> bool:
+    """Whether a float32 can hold ``value``."""
+    try:
+        return struct.unpack("f", struct.pack("f", value))[0] == value
+    except OverflowError:
+        return False
 
 
 def number(value: int | float) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from optdsl.emit.triton.conditions import is_flag
 from optdsl.emit.triton.names import Names, describe
+from optdsl.ir.fold import fold
 from optdsl.ir.nodes import (
     Block,
     Const,
@@ -113,7 +114,7 @@ class _Splitter:
     def element(self, x: Expr) -> Expr:
         """``x`` as element code reads it: its largest scalar parts are columns, its flags free of references."""
         if x.type.rate is Rate.ELEMENT:
-            return with_children(x, tuple(self.element(a) for a in children(x)))
+            return fold(x.op, *map(self.element, x.args)) if isinstance(x, Op) else x
         if isinstance(x, Const):
             return x
         resolved = self.resolved(x)
@@ -125,7 +126,7 @@ class _Splitter:
         """``x`` as scalar code reads it: conditions that the host decides are free of references."""
         if x.type.dtype is not DType.REAL and is_flag(resolved := self.resolved(x)):
             return resolved
-        return with_children(x, tuple(self.flagged(a) for a in children(x)))
+        return fold(x.op, *map(self.flagged, x.args)) if isinstance(x, Op) else x
 
     def resolved(self, x: Expr) -> Expr:
         if isinstance(x, Ref):

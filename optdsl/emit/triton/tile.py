@@ -25,7 +25,7 @@ class Tensor:
 
     ``key`` is ``param``, ``grad`` or the state's key. ``variable`` holds its value when the step begins, ``result`` is
     the text of the value to store. ``read``, ``written`` and ``touched`` (either) say under which flags, in Python: ""
-    for always, None for never.
+    for always, None for never. ``assigned`` is ``written`` on the host, over a dict ``flags``.
     """
 
     key: str
@@ -34,6 +34,7 @@ class Tensor:
     read: str | None
     written: str | None
     touched: str | None
+    assigned: str
 
 
 @dataclass(frozen=True)
@@ -66,16 +67,17 @@ def build_tile(program: Program, split: Split, flags: Flags) -> Tile:
     inputs |= {old[k]: k for k in keys}
     kept = [new[k] for k in keys if written[k]] + [column.ref for column in split.columns]
     variables = assign_variables(split.body, inputs, kept, names_of_tensors(program) | NAMES | set(flags.order))
-    printer = KernelPrinter(variables, flags)
-    lines = tuple(_Statements(printer, needed).block(split.body))
+    printer = KernelPrinter(variables, flags, "COMPUTE")
+    lines = tuple(_Statements(printer, needed).block(split.body, ALWAYS))
     tensors = tuple(
         Tensor(
             key=k,
             variable=variables[old[k]],
-            result=printer.text(new[k]),
+            result=printer.value(new[k]),
             read=_python(needed[old[k]], flags),
             written=_python(written[k], flags),
             touched=_python(either(needed[old[k]], written[k]), flags),
+            assigned=flags.text(written[k], 'flags["{}"]') or "True",
         )
         for k in keys
     )
@@ -94,41 +96,49 @@ def _python(formula: Formula, flags: Flags) -> str | None:
 
 @dataclass
 class _Statements:
-    """Prints statements, leaving out values that are never needed."""
+    """Prints statements, leaving out values that are not needed where they stand."""
 
     printer: KernelPrinter
     needed: Mapping[Key, Formula]
 
-    def block(self, block: Block) -> Iterator[str]:
+    def block(self, block: Block, path: Formula) -> Iterator[str]:
+        """The lines of ``block``, which runs under the flags ``path``."""
         for stmt in block:
             if isinstance(stmt, If):
-                yield from self.branch(stmt)
-            elif self.needed[stmt.name] != NEVER:
-                yield from self.assign(stmt.name, stmt.value)
+                yield from self.branch(stmt, path)
+            else:
+                yield from self.assign(stmt.name, stmt.value, path)
 
-    def assign(self, name: str, value: Expr) -> Iterator[str]:
-        variable, text = self.printer.variables[name], self.printer.text(value)
-        if variable != text:
-            yield f"{variable} = {text}"
+    def assign(self, name: str, value: Expr, path: Formula) -> Iterator[str]:
+        variable, text = self.printer.variables[name], self.printer.value(value)
+        needed = both(self.needed[name], path)
+        if variable != text and needed != NEVER:
+            line = f"{variable} = {text}"
+            if needed == path:
+                yield line
+            else:
+                yield f"if {self.printer.flags.text(self.needed[name])}:"
+                yield from _indented([line])
 
-    def branch(self, stmt: If) -> Iterator[str]:
-        then = [*self.block(stmt.then), *self.moves([(m.name, m.then) for m in stmt.merges])]
-        orelse = [*self.block(stmt.orelse), *self.moves([(m.name, m.orelse) for m in stmt.merges])]
+    def branch(self, stmt: If, path: Formula) -> Iterator[str]:
         flags = self.printer.flags
+        holds = flags.formula(stmt.condition)
+        then = [*self.arm(stmt.then, [(m.name, m.then) for m in stmt.merges], both(path, holds))]
+        orelse = [*self.arm(stmt.orelse, [(m.name, m.orelse) for m in stmt.merges], both(path, negated(holds)))]
         if then:
-            yield f"if {flags.text(flags.formula(stmt.condition))}:"
+            yield f"if {flags.text(holds)}:"
             yield from _indented(then)
             if orelse:
                 yield "else:"
                 yield from _indented(orelse)
         elif orelse:
-            yield f"if {flags.text(negated(flags.formula(stmt.condition)))}:"
+            yield f"if {flags.text(negated(holds))}:"
             yield from _indented(orelse)
 
-    def moves(self, moves: list[tuple[str, Expr]]) -> Iterator[str]:
+    def arm(self, block: Block, moves: list[tuple[str, Expr]], path: Formula) -> Iterator[str]:
+        yield from self.block(block, path)
         for name, atom in moves:
-            if self.needed[name] != NEVER:
-                yield from self.assign(name, atom)
+            yield from self.assign(name, atom, path)
 
 
 def _indented(lines: list[str]) -> Iterator[str]:
