@@ -6,6 +6,7 @@ understood, or optdsl itself has failed.
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 
@@ -14,6 +15,9 @@ def main() -> None:
     """Entry point of the ``optdsl`` script."""
     from optdsl.cli.app import app
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that has no Greek letters is no bug
     try:
         app()
     except Exception:

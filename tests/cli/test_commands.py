@@ -1,6 +1,7 @@
 """The commands as a user meets them: what they print, what they write, how they exit."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -315,6 +316,30 @@ def test_the_compiler_imports_neither_torch_nor_numpy(tmp_path: Path) -> None:
     )
     done = command("-c", program)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_terminal_without_greek_letters(wrong: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "optdsl", "check", wrong],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert r"`\u03c1` is not declared" in done.stderr
+
+
+def test_a_reader_that_stops_early_is_no_bug() -> None:
+    shown = subprocess.run(
+        f"{sys.executable} -m optdsl show {ADAM} {SGD} --stage class --stage triton | head -1",
+        shell=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout.startswith("# Compiled by optdsl")
+    assert "bug" not in shown.stderr
 
 
 def test_python_m_optdsl() -> None:
