@@ -28,7 +28,7 @@ from ._support.triton_math import divide, maximum, power, square_root, tile_poin
 
 @triton.jit
 def _adam_tile(
-    first, count, grad_scale,
+    first, count, scale,
     param_address, grad_address, exp_avg_address, exp_avg_sq_address, max_exp_avg_sq_address,
     lr_times_weight_decay, weight_decay, beta1, one_minus_beta1, beta2, one_minus_beta2, bias_correction1,
     bias_correction2, lr, eps,
@@ -65,8 +65,8 @@ def _adam_tile(
     exp_avg = tl.load(exp_avg_ptr, mask=mask).to(COMPUTE)
     exp_avg_sq = tl.load(exp_avg_sq_ptr, mask=mask).to(COMPUTE)
     max_exp_avg_sq = tl.load(max_exp_avg_sq_ptr, mask=mask).to(COMPUTE) if AMSGRAD else 0.0
-    if grad_scale is not None:
-        grad = divide(grad, tl.load(grad_scale).to(COMPUTE))
+    if scale is not None:
+        grad = divide(grad, scale)
         tl.store(grad_ptr, grad, mask=mask)
 
     if MAXIMIZE:
@@ -115,6 +115,7 @@ def _adam_kernel(
     start = tl.load(block_chunk + tl.program_id(0)).to(tl.int64) * CHUNK
     column = table + tensor
     count = tl.minimum(tl.load(column) - start, CHUNK).to(tl.int32)
+    scale = tl.load(grad_scale).to(COMPUTE) if grad_scale is not None else None
     if found_inf is not None:
         count = tl.where(tl.load(found_inf) != 0, 0, count)
     param_address = tl.load(column + 2 * n_tensors)
@@ -139,7 +140,7 @@ def _adam_kernel(
     wide = tl.where(addresses % 16 == 0, count // 16 * 16, 0)
     for position in range(0, wide, BLOCK):
         _adam_tile(
-            start + position, wide - position, grad_scale,
+            start + position, wide - position, scale,
             param_address, grad_address, exp_avg_address, exp_avg_sq_address, max_exp_avg_sq_address,
             lr_times_weight_decay, weight_decay, beta1, one_minus_beta1, beta2, one_minus_beta2, bias_correction1,
             bias_correction2, lr, eps,
@@ -148,7 +149,7 @@ def _adam_kernel(
         )  # fmt: skip
     for position in range(wide, count, BLOCK // 2):
         _adam_tile(
-            start + position, count - position, grad_scale,
+            start + position, count - position, scale,
             param_address, grad_address, exp_avg_address, exp_avg_sq_address, max_exp_avg_sq_address,
             lr_times_weight_decay, weight_decay, beta1, one_minus_beta1, beta2, one_minus_beta2, bias_correction1,
             bias_correction2, lr, eps,

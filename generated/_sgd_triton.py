@@ -25,7 +25,7 @@ from ._support.triton_math import divide, tile_pointer
 
 @triton.jit
 def _sgd_tile(
-    first, count, grad_scale,
+    first, count, scale,
     param_address, grad_address, momentum_buffer_address,
     weight_decay, momentum, one_minus_dampening, lr,
     MAXIMIZE: tl.constexpr,
@@ -56,8 +56,8 @@ def _sgd_tile(
     param = tl.load(param_ptr, mask=mask).to(COMPUTE)
     grad = tl.load(grad_ptr, mask=mask).to(COMPUTE)
     momentum_buffer = tl.load(momentum_buffer_ptr, mask=mask).to(COMPUTE) if HAS_MOMENTUM and MOMENTUM_BUFFER_PRESENT else 0.0
-    if grad_scale is not None:
-        grad = divide(grad, tl.load(grad_scale).to(COMPUTE))
+    if scale is not None:
+        grad = divide(grad, scale)
         tl.store(grad_ptr, grad, mask=mask)
 
     if MAXIMIZE:
@@ -101,6 +101,7 @@ def _sgd_kernel(
     start = tl.load(block_chunk + tl.program_id(0)).to(tl.int64) * CHUNK
     column = table + tensor
     count = tl.minimum(tl.load(column) - start, CHUNK).to(tl.int32)
+    scale = tl.load(grad_scale).to(COMPUTE) if grad_scale is not None else None
     if found_inf is not None:
         count = tl.where(tl.load(found_inf) != 0, 0, count)
     param_address = tl.load(column + 2 * n_tensors)
@@ -117,7 +118,7 @@ def _sgd_kernel(
     wide = tl.where(addresses % 16 == 0, count // 16 * 16, 0)
     for position in range(0, wide, BLOCK):
         _sgd_tile(
-            start + position, wide - position, grad_scale,
+            start + position, wide - position, scale,
             param_address, grad_address, momentum_buffer_address,
             weight_decay, momentum, one_minus_dampening, lr,
             MAXIMIZE, HAS_WEIGHT_DECAY, HAS_MOMENTUM, MOMENTUM_BUFFER_PRESENT, NESTEROV, param_dtype, grad_dtype,
@@ -125,7 +126,7 @@ def _sgd_kernel(
         )  # fmt: skip
     for position in range(wide, count, BLOCK // 2):
         _sgd_tile(
-            start + position, count - position, grad_scale,
+            start + position, count - position, scale,
             param_address, grad_address, momentum_buffer_address,
             weight_decay, momentum, one_minus_dampening, lr,
             MAXIMIZE, HAS_WEIGHT_DECAY, HAS_MOMENTUM, MOMENTUM_BUFFER_PRESENT, NESTEROV, param_dtype, grad_dtype,

@@ -53,11 +53,12 @@ def minimum(x: Scalar, y: Scalar) -> Scalar:
 
 
 def where(condition: bool | Tensor, x: Scalar, y: Scalar, like: Tensor | None = None) -> Scalar:
-    """``x`` where ``condition`` holds, else ``y``; two numbers become tensors of ``like``'s dtype."""
+    """``x`` where ``condition`` holds, else ``y``; two numbers become tensors of ``like``'s dtype (else float64)."""
     if not isinstance(condition, Tensor):
         return x if condition else y
-    if like is not None and not isinstance(x, Tensor) and not isinstance(y, Tensor):
-        x = torch.full_like(like, x)
+    if not isinstance(x, Tensor) and not isinstance(y, Tensor):
+        dtype = torch.float64 if like is None else like.dtype
+        x = torch.tensor(x, dtype=dtype, device=condition.device)
     return torch.where(condition, x, y)
 
 
