@@ -45,7 +45,7 @@ SAMPLES = {
 
 RANDOMS = st.integers(0, 2**32).map(Random)
 
-FROM_THE_BUILDER = {f"E0{n:02}" for n in (8, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 34)}
+FROM_THE_BUILDER = {f"E0{n:02}" for n in (8, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 34)}
 """What may be wrong with a text that the grammar allows (an empty block cannot be written down: E034)."""
 
 

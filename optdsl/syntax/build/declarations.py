@@ -1,0 +1,227 @@
+"""Inputs, states, functions, optimizers and the module."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import replace
+from typing import Any
+
+from lark import Token
+
+from optdsl.source import Span
+from optdsl.syntax import ast
+from optdsl.syntax.ast import Symbol, Time
+from optdsl.syntax.build.base import Part, first_line, plain
+from optdsl.syntax.build.statements import Statements
+
+
+def clean_doc(text: str) -> str:
+    """A doc string without the indentation of its lines and the blank lines around it."""
+    first, *rest = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    margin = min((len(line) - len(line.lstrip()) for line in rest if line.strip()), default=0)
+    return "\n".join([first.strip(), *(line[margin:].rstrip() for line in rest)]).strip()
+
+
+class Builder(Statements):
+    """Builds the syntax tree of one parse; ``diagnostics`` holds what it has to say."""
+
+    def _names(self, span: Span, children: list[Any]) -> tuple[ast.Name, ...]:
+        return tuple(self._target(t) for t in children)
+
+    def _python_name(self, span: Span, children: list[Any]) -> Part:
+        return Part("python_name", self._word(children[0]), self._at(children[0]))
+
+    def _choices(self, span: Span, children: list[Any]) -> tuple[str, ...]:
+        return tuple(self._text(t) for t in children)
+
+    def _values(self, span: Span, children: list[Any]) -> tuple[ast.Expr, ...]:
+        return tuple(plain(c) for c in children)
+
+    def _default(self, span: Span, children: list[Any]) -> Part:
+        return Part("default", children[0], span)
+
+    def _fixed(self, span: Span, children: list[Any]) -> Part:
+        return Part("fixed", children[0], span)
+
+    def _constraint(self, span: Span, children: list[Any]) -> ast.Constraint:
+        condition, message = children
+        return ast.Constraint(plain(condition), None if message is None else self._text(message), span)
+
+    def _constraints(self, span: Span, children: list[Any]) -> tuple[ast.Constraint, ...]:
+        return tuple(children)
+
+    def _input(self, span: Span, children: list[Any]) -> list[ast.Input]:
+        """One input, or one per name where several names share a line but no tuple argument."""
+        names, python_name, choices, default, *clauses = children
+        docs = [unicodedata.normalize("NFC", clause[2:].strip()) for clause in clauses if isinstance(clause, Token)]
+        constraints = tuple(c for clause in clauses if not isinstance(clause, Token) for c in clause)
+        defaults = None if default is None else default.value
+        if defaults is not None and len(defaults) != len(names):
+            self._report(
+                "E022",
+                f"{_count(len(names), 'name')} but {_count(len(defaults), 'default')}",
+                default.span,
+                help="give one default per name",
+            )
+            defaults = (defaults * len(names))[: len(names)]
+        shared = ast.Input(
+            names,
+            None if python_name is None else python_name.value,
+            defaults,
+            constraints,
+            choices or (),
+            default is not None and default.kind == "fixed",
+            False,
+            " ".join(docs),
+            span,
+            None if python_name is None else python_name.span,
+        )
+        if len(names) == 1 or python_name is not None:
+            return [shared]
+        *others, last = (
+            replace(shared, names=(name,), defaults=None if defaults is None else (defaults[i],), span=name.span)
+            for i, name in enumerate(names)
+        )
+        return [*(replace(other, constraints=()) for other in others), last]
+
+    def _star(self, span: Span, children: list[Any]) -> Part:
+        return Part("star", None, span)
+
+    def _inputs(self, span: Span, children: list[Any]) -> Part:
+        inputs: list[ast.Input] = []
+        keyword_only = False
+        for child in children:
+            if isinstance(child, list):
+                inputs.extend(replace(i, keyword_only=keyword_only) for i in child)
+            elif keyword_only:
+                self._report("E023", "a second `*` among the inputs", child.span)
+            else:
+                keyword_only = True
+        if keyword_only and not (inputs and inputs[-1].keyword_only):
+            self._report("E025", "no input follows the `*`", children[-1].span, help="remove it")
+        return Part("input", tuple(inputs), span)
+
+    def _key(self, span: Span, children: list[Any]) -> Part:
+        return Part("key", self._word(children[1]), self._at(children[1]))
+
+    def _shape(self, span: Span, children: list[Any]) -> Part:
+        return Part("shape", plain(children[0]), span)
+
+    def _eager(self, span: Span, children: list[Any]) -> Part:
+        return Part("eager", True, span)
+
+    def _state_if(self, span: Span, children: list[Any]) -> Part:
+        return Part("condition", plain(children[0]), span)
+
+    def _state_otherwise(self, span: Span, children: list[Any]) -> Part:
+        return Part("condition", None, span)
+
+    def _state(self, span: Span, children: list[Any]) -> tuple[ast.State, bool]:
+        """The state, and whether its condition is ``otherwise``."""
+        target, value, key, shape, *tail = children
+        tails: dict[str, Part] = {}
+        for part in tail:
+            if part.kind in tails:
+                self._report("E023", f"`{part.span.text}` comes twice", part.span)
+            tails[part.kind] = part
+        condition = tails.get("condition")
+        state = ast.State(
+            self._target(target),
+            None if value is None else plain(value),
+            None if key is None else key.value,
+            None if condition is None else condition.value,
+            "eager" in tails,
+            span,
+            None if key is None else key.span,
+            None if shape is None else shape.value,
+        )
+        return state, condition is not None and condition.value is None
+
+    def _initialize(self, span: Span, children: list[Any]) -> Part:
+        states: list[ast.State] = []
+        condition: ast.Expr | None = None
+        for state, otherwise in children:
+            if otherwise and condition is None:
+                self._report("E024", "`otherwise` follows no state with a condition", state.span)
+            elif otherwise:
+                assert condition is not None
+                state = replace(state, condition=ast.Unary("not", condition, condition.span))
+            elif state.condition is not None:
+                condition = state.condition
+            states.append(state)
+        return Part("initialize", tuple(states), span)
+
+    def _step(self, span: Span, children: list[Any]) -> Part:
+        index, *counts, body = children
+        numbers = [str(c) for c in counts if c.type == "NUMBER"]
+        if index != "t" or numbers not in (["1"], ["1", "2"]):
+            self._report(
+                "E021",
+                "the step's loop counts `t` from 1",
+                self._at(index).to(self._at(counts[-1])),
+                help="write `for t = 1 to … do`",
+            )
+        return Part("step", body, span)
+
+    def _docstring(self, span: Span, children: list[Any]) -> Part:
+        return Part("docstring", clean_doc(unicodedata.normalize("NFC", children[0][3:-3])), span)
+
+    def _extends(self, span: Span, children: list[Any]) -> Part:
+        return Part("extends", self._word(children[0]), self._at(children[0]))
+
+    def _over_flat(self, span: Span, children: list[Any]) -> bool:
+        name = self._target(children[0])
+        if name.symbol != Symbol("θ") or name.time is not Time.NONE:
+            self._report("E018", "only the parameters can be taken as one vector", span, help="write `over flat θ`")
+        return True
+
+    def _optimizer(self, span: Span, children: list[Any]) -> ast.Optimizer:
+        name, base, flat, *members = children
+        parts: dict[str, Any] = {}
+        for member in members:
+            part = Part("return", member.value, member.span) if isinstance(member, ast.Return) else member
+            if part.kind in parts:
+                title = {"docstring": "doc string", "step": "`for t = 1 to … do`"}.get(part.kind, f"`{part.kind}`")
+                self._report(
+                    "E023",
+                    f"a second {title} in optimizer `{name}`",
+                    first_line(part.span),
+                )
+            else:
+                parts[part.kind] = part.value
+        return ast.Optimizer(
+            self._word(name),
+            None if base is None else base.value,
+            parts.get("docstring", ""),
+            parts.get("input", ()),
+            parts.get("initialize", ()),
+            parts.get("step", ()),
+            parts.get("return"),
+            bool(flat),
+            span,
+            self._at(name),
+            None if base is None else base.span,
+        )
+
+    def _parameters(self, span: Span, children: list[Any]) -> tuple[ast.Name, ...]:
+        return tuple(self._target(c) for c in children if c is not None)
+
+    def _function_definition(self, span: Span, children: list[Any]) -> ast.Function:
+        name, arguments, parameters, doc, *body = children
+        return ast.Function(self._word(name), arguments, parameters or (), doc.value if doc else "", tuple(body), span)
+
+    def _import_(self, span: Span, children: list[Any]) -> list[ast.Import]:
+        *names, file = children
+        path = self._text(file) if file.type == "STRING" else str(file)
+        return [ast.Import(self._word(n), path, span) for n in names]
+
+    def _start(self, span: Span, children: list[Any]) -> ast.Module:
+        imports = [i for c in children if isinstance(c, list) for i in c]
+        functions = [c for c in children if isinstance(c, ast.Function)]
+        optimizers = [c for c in children if isinstance(c, ast.Optimizer)]
+        whole = Span(self.spelled.source, 0, len(self.spelled.source.text))
+        return ast.Module(tuple(imports), tuple(functions), tuple(optimizers), whole)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
