@@ -1,7 +1,7 @@
 """Torch operations on whole tensors: what instruction selection turns a program's body into.
 
-An :class:`Instruction` is one torch call (one ``_foreach_`` call over lists); its cost is the whole tensors that it reads
-and writes. Variables are named in the singular (``exp_avg``); a printer for lists makes plurals of them.
+An :class:`Instruction` is one torch call (one ``_foreach_`` call over lists); its cost is the whole tensors that it
+reads and writes. Variables are named in the singular (``exp_avg``); a printer for lists makes plurals of them.
 """
 
 from __future__ import annotations

@@ -223,7 +223,7 @@ class _Evaluator:
         match expr:
             case Const(value):
                 number = isinstance(value, int | float) and not isinstance(value, bool)
-                return np.float64(value) if number else value  # type: ignore[arg-type]
+                return np.float64(value) if number else value
             case Hyper(name):
                 value = self.hypers[name]
                 number = not (value is None or isinstance(value, bool | str))

@@ -2,11 +2,12 @@
 
 A :class:`Program` says what one step does to *one* parameter tensor. Its body is a tuple of statements: ``Let`` gives a
 value a name, ``If`` chooses between two blocks and ``Merge``s what they computed. Every name is assigned exactly once.
-Expressions are immutable trees that compare by structure and know their type, so a pass is a function from tree to tree.
+Expressions are immutable trees that compare by structure and know their type, so a pass is a function from tree to
+tree.
 
 Names. An SSA name is ``identifier.version``. The identifier is the Python name that emitted code uses: ``param`` for
-θ, ``grad`` for g, the state's key for a state (``exp_avg``), else the mangled symbol (``m_hat``). Only the identifier is
-meant for readers; only the whole name identifies a value.
+θ, ``grad`` for g, the state's key for a state (``exp_avg``), else the mangled symbol (``m_hat``). Only the identifier
+is meant for readers; only the whole name identifies a value.
 """
 
 from __future__ import annotations
@@ -191,9 +192,9 @@ OPERATIONS: dict[str, Operation] = {
     "select": Operation(3, None),
     "full": Operation(1, _R),
 }
-"""Every operation. ``min``, ``max`` and comparisons propagate NaN as torch's do; ``sign(0) = 0``; ``select(c, a, b)`` is
-``a`` where ``c`` holds, else ``b`` (the arm not chosen may be anything, NaN included); ``eq``/``ne`` also compare choices; ``full(s)`` is a tensor that is ``s``
-everywhere."""
+"""Every operation. ``min``, ``max`` and comparisons propagate NaN as torch's do; ``sign(0) = 0``; ``select(c, a, b)``
+is ``a`` where ``c`` holds, else ``b`` (the arm not chosen may be anything, NaN included); ``eq``/``ne`` also compare
+choices; ``full(s)`` is a tensor that is ``s`` everywhere."""
 
 
 def add(a: Expr, b: Expr) -> Op:
@@ -349,8 +350,8 @@ class Check:
 class State:
     """A buffer kept from step to step.
 
-    ``initial`` is its value when created (over ``Const``, ``Hyper``; rate ``ELEMENT`` states are filled with it), or None
-    for one that is absent until it is first assigned. ``condition`` is the group's flag expression under which it
+    ``initial`` is its value when created (over ``Const``, ``Hyper``; rate ``ELEMENT`` states are filled with it), or
+    None for one that is absent until it is first assigned. ``condition`` is the group's flag expression under which it
     exists (None: always). ``eager``: created in the constructor rather than at the first step.
     """
 

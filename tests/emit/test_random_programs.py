@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, assume, given, settings
-from tests.strategies import Case, cases
 
 from optdsl.emit.python import PythonFunctions, emit_functions, hyperparameters, reads_step
 from optdsl.ir import interpret
@@ -21,9 +20,15 @@ from optdsl.ir.passes.forward import factor_merges, hoist_scalar_factors, inline
 from optdsl.ir.passes.rewrite import remove_dead_code
 from optdsl.ir.passes.scalars import depends_on_device
 from optdsl.support import foreach, scalars
+from tests.strategies import Case, cases
 
-RANDOM = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck),
-    phases=(Phase.generate,), report_multiple_bugs=False)
+RANDOM = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.generate,),
+    report_multiple_bugs=False,
+)
 
 PASSES: dict[str, Callable[[Program], Program]] = {
     "propagate_copies": propagate_copies,
@@ -114,5 +119,3 @@ def run_variant(case: Case, variant: str) -> Trajectory:
 def test_variants_agree_with_the_interpreter(variant: str, case: Case) -> None:
     assume(variant != "capturable" or not decides_presence_on_device(case.program))
     assert_same(run_variant(case, variant), trajectory(case, case.program))
-
-

@@ -47,7 +47,11 @@ class HostPrinter:
     def text(self, x: Expr) -> tuple[str, int]:
         match x:
             case Const(value):
-                text = repr(value) if not isinstance(value, float) or math.isfinite(value) else f"math.{value}"
+                text = (
+                    repr(value)
+                    if not isinstance(value, float) or math.isfinite(value)
+                    else f"{'-' if value < 0 else ''}math.{abs(value)}"
+                )
                 return text, _SIGN if text.startswith("-") else _ATOM
             case Hyper() | Time() | Ref() | StateValue() | Present() | Param() | Grad():
                 return self.names(x), _ATOM

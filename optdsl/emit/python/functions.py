@@ -14,12 +14,10 @@ from optdsl.emit.python.operations import ForeachPrinter, LoopPrinter, branch_li
 from optdsl.ir.instructions import Code, instructions
 from optdsl.ir.nodes import (
     Block,
-    Const,
     DType,
     Expr,
     Grad,
     Hyper,
-    If,
     Let,
     Op,
     Param,
@@ -42,8 +40,8 @@ from optdsl.ir.passes.select import CAPTURABLE, FOREACH, LOOP, select
 class PythonFunctions:
     """The text of one top-level function per variant.
 
-    All take ``(params, grads, *states, *, [step,] <hyperparameters>, maximize)``: lists of tensors, one list per state in the
-    order of the spec, and one step count and one value of each scalar state for all of them.
+    All take ``(params, grads, *states, *, [step,] <hyperparameters>, maximize)``: lists of tensors, one list per state
+    in the order of the spec, and one step count and one value of each scalar state for all of them.
     """
 
     single_tensor: str
@@ -246,7 +244,9 @@ class _Function:
                 for m in stmt.merges:
                     yield from (m.then, m.orelse)
 
-    def block(self, block: Block, printer: HostPrinter, variables: Variables, assign: Assign | None = None) -> Iterator[str]:
+    def block(
+        self, block: Block, printer: HostPrinter, variables: Variables, assign: Assign | None = None
+    ) -> Iterator[str]:
         """Statements as assignments; ``assign`` prints those that give a scalar state its value."""
         for stmt in block:
             if isinstance(stmt, Let):
@@ -326,4 +326,3 @@ class _Function:
                 return "str | None"
             case _:
                 return "float | Tensor" if tensors else "float"
-

@@ -15,7 +15,9 @@ class Variables:
     back to a variable per version.
     """
 
-    def __init__(self, block: Block, holding: dict[str, Expr], reserved: Iterable[str] = (), final: Iterable[Expr] = ()):
+    def __init__(
+        self, block: Block, holding: dict[str, Expr], reserved: Iterable[str] = (), final: Iterable[Expr] = ()
+    ):
         """``holding``: what variables hold at the start; ``final``: the values read after the block."""
         self._holding = holding
         self._reserved = set(reserved)

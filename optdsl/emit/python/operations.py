@@ -55,7 +55,9 @@ class LoopPrinter:
                 if chain:
                     yield chain
                 chain = ""
-                yield from branch_lines(item.condition, list(self.lines(item.then)), list(self.lines(item.orelse)), self.scalar)
+                yield from branch_lines(
+                    item.condition, list(self.lines(item.then)), list(self.lines(item.orelse)), self.scalar
+                )
                 continue
             call = self.method(item) if item.in_place else None
             follows = chain and target == item.target and target not in item.operands[1:]
@@ -78,7 +80,7 @@ class LoopPrinter:
     def method(self, i: Instruction) -> str | None:
         """``.op(…)`` as it follows the first operand; None for what is not a method call."""
         suffix = "_" if i.in_place else ""
-        first, *rest = i.operands
+        rest = i.operands[1:]
         match i.op:
             case "copy":
                 return f".copy_({rest[0]})"
@@ -165,7 +167,9 @@ class ForeachPrinter:
     def lines(self, code: Code) -> Iterator[str]:
         for item in code:
             if isinstance(item, Branch):
-                yield from branch_lines(item.condition, list(self.lines(item.then)), list(self.lines(item.orelse)), self.scalar)
+                yield from branch_lines(
+                    item.condition, list(self.lines(item.then)), list(self.lines(item.orelse)), self.scalar
+                )
             elif item.op != "store" or item.operands[0] != item.target:
                 yield self.statement(item)
 

@@ -12,8 +12,6 @@ from optdsl.ir.nodes import (
     Merge,
     Op,
     Program,
-    Rate,
-    Ref,
     Stmt,
     statements,
 )
@@ -33,7 +31,10 @@ def _needed(program: Program, tensors: set[str]) -> bool:
         if isinstance(stmt, Let):
             if stmt.state in tensors and not is_tensor(stmt.value):
                 return True
-        elif any(is_tensor(m.then) != is_tensor(m.orelse) or (m.state in tensors and not is_tensor(m.then)) for m in stmt.merges):
+        elif any(
+            is_tensor(m.then) != is_tensor(m.orelse) or (m.state in tensors and not is_tensor(m.then))
+            for m in stmt.merges
+        ):
             return True
     return any(not is_tensor(value) for key, value in _results(program) if key in tensors)
 

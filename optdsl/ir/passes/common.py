@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from optdsl.ir.nodes import Block, Expr, If, Let, Op, Program, Rate, Ref, Stmt, children, with_children
+from optdsl.ir.nodes import Block, Expr, Let, Op, Program, Rate, Ref, Stmt, children, with_children
 
 
 def eliminate_common_subexpressions(program: Program) -> Program:

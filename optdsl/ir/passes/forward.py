@@ -79,7 +79,7 @@ def _factor_block(block: Block, count: dict[str, int]) -> tuple[Block, bool]:
 
 
 def _factor_merge(stmt: If, m: Merge, count: dict[str, int]) -> tuple[If, Merge, list[Let]]:
-    unchanged = stmt, m, []
+    unchanged: tuple[If, Merge, list[Let]] = stmt, m, []
     if m.state is not None or not (isinstance(m.then, Ref) and isinstance(m.orelse, Ref)):
         return unchanged
     then, orelse = _own_let(stmt.then, m.then), _own_let(stmt.orelse, m.orelse)
@@ -91,7 +91,10 @@ def _factor_merge(stmt: If, m: Merge, count: dict[str, int]) -> tuple[If, Merge,
     inside = {n for s in (*statements(stmt.then), *statements(stmt.orelse)) for n in defined_names(s)}
     if any(isinstance(n, Ref) and n.name in inside for n in walk(a.coefficient.expr)):
         return unchanged
-    plain = {then.name: from_term(replace(a, coefficient=Coefficient())), orelse.name: from_term(replace(b, coefficient=Coefficient()))}
+    plain = {
+        then.name: from_term(replace(a, coefficient=Coefficient())),
+        orelse.name: from_term(replace(b, coefficient=Coefficient())),
+    }
     stmt = replace(stmt, then=_with_values(stmt.then, plain), orelse=_with_values(stmt.orelse, plain))
     merge = replace(m, name=m.name + "u")
     scaled = Let(m.name, from_term(Term(a.coefficient, (merge.ref,))))
@@ -176,9 +179,7 @@ def _can_move(let: Let, following: Block) -> bool:
                 return False
         else:
             inner = tuple(statements((stmt,)))
-            reads = any(
-                _reads(s.value if isinstance(s, Let) else s.condition, let.name) for s in inner
-            )
+            reads = any(_reads(s.value if isinstance(s, Let) else s.condition, let.name) for s in inner)
             if any(s.state in operands for s in inner if isinstance(s, Let)):
                 return False
             if reads:

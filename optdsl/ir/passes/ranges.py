@@ -57,13 +57,17 @@ class Ranges:
             case Op("and", (a, b)):
                 self._learn(a)
                 self._learn(b)
-            case Op("le" | "lt" as op, (Const(value), Hyper(name))) | Op("ge" | "gt" as op, (Hyper(name), Const(value))):
+            case Op("le" | "lt" as op, (Const(value), Hyper(name))) | Op(
+                "ge" | "gt" as op, (Hyper(name), Const(value))
+            ):
                 if isinstance(value, int | float):
                     old = self._hypers.get(name, ANY)
                     if value >= old.low:
                         strict = op in ("lt", "gt")
                         self._hypers[name] = Interval(float(value), old.high, strict, old.high_open)
-            case Op("le" | "lt" as op, (Hyper(name), Const(value))) | Op("ge" | "gt" as op, (Const(value), Hyper(name))):
+            case Op("le" | "lt" as op, (Hyper(name), Const(value))) | Op(
+                "ge" | "gt" as op, (Const(value), Hyper(name))
+            ):
                 if isinstance(value, int | float):
                     old = self._hypers.get(name, ANY)
                     if value <= old.high:
@@ -97,12 +101,12 @@ class Ranges:
                 r = self.of(x)
                 return Interval(1 - r.high, 1 - r.low, r.high_open, r.low_open)
             case Op("add", (a, b)):
-                x, y = self.of(a), self.of(b)
-                return Interval(x.low + y.low, x.high + y.high, x.low_open or y.low_open, x.high_open or y.high_open)
+                p, q = self.of(a), self.of(b)
+                return Interval(p.low + q.low, p.high + q.high, p.low_open or q.low_open, p.high_open or q.high_open)
             case Op("mul" | "div" as op, (a, b)):
-                x, y = self.of(a), self.of(b)
-                if x.nonnegative and (y.positive if op == "div" else y.nonnegative):
-                    return Interval(0.0, low_open=x.positive and y.positive)
+                p, q = self.of(a), self.of(b)
+                if p.nonnegative and (q.positive if op == "div" else q.nonnegative):
+                    return Interval(0.0, low_open=p.positive and q.positive)
                 return ANY
             case Op("max", (a, b)):
                 return _NONNEGATIVE if self.of(a).nonnegative or self.of(b).nonnegative else ANY

@@ -13,6 +13,7 @@ from optdsl.ir.nodes import (
     Let,
     Program,
     Ref,
+    Stmt,
     children,
     statements,
     walk,
@@ -31,7 +32,7 @@ def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
 
 def map_expressions(block: Block, f: Callable[[Expr], Expr]) -> Block:
     """Every expression of ``block`` (values, conditions, merged atoms) passed through ``f``."""
-    result = []
+    result: list[Stmt] = []
     for stmt in block:
         if isinstance(stmt, Let):
             result.append(replace(stmt, value=f(stmt.value)))

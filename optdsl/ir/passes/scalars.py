@@ -62,9 +62,7 @@ class _Scope:
 class _Splitter:
     def __init__(self, program: Program):
         self.program = program
-        self.identifiers = Counter(
-            s.identifier for s in statements(program.body) if isinstance(s, Let)
-        )
+        self.identifiers = Counter(s.identifier for s in statements(program.body) if isinstance(s, Let))
         self.identifiers.update(h.name for h in program.scalars)
         self.identifiers.update(s.key for s in program.states)
         self.identifiers.update(("param", "grad", "step"))

@@ -1,0 +1,464 @@
+"""Covers one expression with torch operations: the choice of instructions for a single ``Let``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from optdsl.ir.instructions import Instruction
+from optdsl.ir.nodes import Const, DType, Expr, Let, Op, Rate, Ref, Type, children, walk, with_children
+from optdsl.ir.passes.liveness import Atom, Live
+from optdsl.ir.passes.places import Names, Place, Places, Target
+from optdsl.ir.passes.scalars import depends_on_device
+from optdsl.ir.passes.terms import ONE, Coefficient, Term, from_sum, from_term, is_tensor, to_sum
+
+_EXTREMA = {"max": "maximum", "min": "minimum"}
+_COMPARISONS = frozenset(("lt", "le", "gt", "ge", "eq", "ne"))
+_MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
+
+Covering = tuple[list[Instruction], Place]
+
+
+def best_covering(let: Let, names: Names, target: Target, places: Places, live: Live, may_be_absent: bool) -> Covering:
+    """The cheapest code for ``let``, and where it leaves the value.
+
+    ``live`` are the values read later; ``may_be_absent``: the state that is assigned may have no buffer yet.
+    """
+
+    def coverings() -> Iterator[Covering]:
+        for value in _alternatives(let.value):
+            cover = Cover(names, target, let, places, live)
+            cover.materialize_shared(value)
+            yield cover.finish(cover.shared(value), may_be_absent)
+
+    def cost(covering: Covering) -> tuple[int, int]:
+        code, _ = covering
+        return sum(i.accesses for i in code), sum(not i.in_place for i in code)
+
+    return min(coverings(), key=cost)
+
+
+def _alternatives(x: Expr) -> list[Expr]:
+    """``x``, and ``x`` with each quotient or product of a sum divided out: ``(a + b) / d`` as ``a/d + b/d``."""
+    if not is_tensor(x) or x.type.dtype is not DType.REAL:
+        return [x]
+    terms: list[Term] = []
+    for t in to_sum(x):
+        sums = [f for f in t.numerator if len(to_sum(f)) > 1]
+        if len(sums) == 1 and len(t.numerator) == 1 and len(t.denominator) == 1:
+            terms += [
+                Term(t.coefficient * inner.coefficient, inner.numerator, inner.denominator + t.denominator)
+                for inner in to_sum(sums[0])
+            ]
+        elif len(sums) == 1 and len(t.numerator) == 1 and not t.denominator:
+            terms += [inner.scaled(t.coefficient) for inner in to_sum(sums[0])]
+        else:
+            terms.append(t)
+    expanded = from_sum(tuple(terms))
+    return [x] if expanded == x else [x, expanded]
+
+
+class Cover:
+    """The code for one ``Let`` under way."""
+
+    def __init__(self, names: Names, target: Target, let: Let, state: Places, live: Live):
+        self.names = names
+        self.target = target
+        self.let = let
+        self.state = state.copy()
+        self.code: list[Instruction] = []
+        self.live_buffers: set[str] = set()
+        for value in live:
+            place = state.places.get(value)
+            if place is not None:
+                self.live_buffers |= place.buffers
+        self.live_variables = {state.places[v].variable for v in live if v in state.places}
+        self.unread: Counter[Expr] = Counter()
+        self.held: list[Place] = []
+        """Operands computed already for an operation that is not emitted yet."""
+        self.named: dict[Expr, Ref] = {}
+
+    # ------------------------------------------------------------------------------------------------ bookkeeping
+
+    def materialize_shared(self, x: Expr) -> None:
+        """Computes first what ``x`` contains more than once."""
+        while True:
+            y = self.shared(x)
+            counts = Counter(n for n in _reads(y) if isinstance(n, Op) and is_tensor(n))
+            repeated = [n for n, k in counts.items() if k > 1]
+            if not repeated:
+                self.unread = Counter(n for n in _reads(y) if isinstance(n, Atom) and n.type.is_tensor)
+                return
+            largest = max(repeated, key=lambda n: sum(1 for _ in walk(n)))
+            self.unread = Counter(n for n in _reads(y) if isinstance(n, Atom) and n.type.is_tensor)
+            role = "denom" if _is_divisor(largest, y) else "shared"
+            # Every atom of the rest is still to be read: nothing of it may be overwritten.
+            place = self.value(largest, role)
+            ref = Ref(f"{place.variable}.shared{len(self.named)}", largest.type)
+            self.named[largest] = ref
+            self.state.places[ref] = replace(place, owned=place.owned)
+
+    def shared(self, x: Expr) -> Expr:
+        if x in self.named:
+            return self.named[x]
+        args = children(x)
+        return with_children(x, tuple(self.shared(a) for a in args)) if args else x
+
+    def temporary(self, role: str) -> Place:
+        taken = self.live_variables | {p.variable for v, p in self.state.places.items() if self.unread[v] > 0}
+        taken |= {name for i in self.code for name in (i.target, *i.operands)} | {p.variable for p in self.held}
+        return self.names.temporary(role, taken)
+
+    def read(self, value: Expr) -> Place:
+        self.unread[value] -= 1
+        return self.state.places[value]
+
+    def reusable(self, place: Place) -> bool:
+        """Whether the buffer of an operand just read may be overwritten by the result."""
+        if any(self.unread[v] > 0 and p.buffers & place.buffers for v, p in self.state.places.items()):
+            return False
+        if any(p.buffers & place.buffers for p in self.held):
+            return False
+        if place.buffers & self.live_buffers or "grad" in place.buffers:
+            return False
+        return place.is_temporary or place.buffers == {self.let.state}
+
+    def emit(
+        self,
+        op: str,
+        operands: tuple[Place, ...],
+        scalars: tuple[Expr, ...] = (),
+        role: str = "update",
+        layout: str = "",
+        can_reuse: bool = True,
+    ) -> Place:
+        """Appends one operation, in place on its first operand where that is allowed."""
+        names = tuple(p.variable for p in operands)
+        if can_reuse and operands and self.reusable(operands[0]):
+            self.code.append(Instruction(op, names[0], names, scalars, in_place=True, layout=layout))
+            return operands[0]
+        result = self.temporary(role)
+        self.code.append(Instruction(op, result.variable, names, scalars, layout=layout))
+        return result
+
+    # -------------------------------------------------------------------------------------------------- expressions
+
+    def value(self, x: Expr, role: str = "update") -> Place:
+        """Computes the tensor ``x``."""
+        if x in self.state.places:
+            return self.read(x)
+        match x:
+            case Op() if x.type.dtype is DType.BOOL:
+                return self.condition(x)
+            case Op("sqrt" | "abs" | "sign" | "exp" | "log" | "floor" as op, (a,)):
+                return self.emit(op, (self.value(a, role),), role=role)
+            case Op("max" | "min" as op, (a, b)):
+                return self.commutative(_EXTREMA[op], a, b, role)
+            case Op("pow", (a, b)) if not (isinstance(b, Const) and b.value == 2):
+                if not is_tensor(b):
+                    return self.emit("pow", (self.value(a, role),), (b,), role)
+                if not is_tensor(a):
+                    return self.emit("rpow", (self.value(b, role),), (a,), role, can_reuse=False)
+                return self.emit("pow", self.values((a, role), (b, role)), role=role)
+            case Op("select", (c, a, b)):
+                return self.where(c, a, b, role)
+            case Op("full", (s,)):
+                return self.read(self.filled(s, role))
+            case _:
+                return self.sum(x, role)
+
+    def values(self, *parts: tuple[Expr, str]) -> tuple[Place, ...]:
+        """Computes several operands; a later one leaves the earlier ones alone."""
+        mark = len(self.held)
+        for x, role in parts:
+            self.held.append(self.value(x, role))
+        places = tuple(self.held[mark:])
+        del self.held[mark:]
+        return places
+
+    def holding(self, place: Place, x: Expr, role: str) -> Place:
+        """Computes ``x`` while ``place`` is still to be used."""
+        self.held.append(place)
+        result = self.value(x, role)
+        self.held.pop()
+        return result
+
+    def commutative(self, op: str, a: Expr, b: Expr, role: str) -> Place:
+        if not is_tensor(b):
+            return self.emit(op, (self.value(a, role),), (b,), role)
+        if not is_tensor(a):
+            return self.emit(op, (self.value(b, role),), (a,), role)
+        left, right = self.values((a, role), (b, role))
+        if not self.reusable(left) and self.reusable(right):
+            left, right = right, left
+        return self.emit(op, (left, right), role=role)
+
+    def condition(self, x: Op) -> Place:
+        match x:
+            case Op("and" | "or" as op, (a, b)):
+                name = f"logical_{op}"
+                if not is_tensor(a):
+                    a, b = b, a
+                if not is_tensor(b):
+                    return self.emit(name, (self.value(a, "mask"),), (b,), "mask", can_reuse=False)
+                return self.emit(name, self.values((a, "mask"), (b, "mask")), role="mask", can_reuse=False)
+            case Op("not", (a,)):
+                return self.emit("logical_not", (self.value(a, "mask"),), role="mask")
+            case Op(op, (a, b)) if op in _COMPARISONS:
+                if not is_tensor(a):
+                    a, b, op = b, a, _MIRRORED[op]
+                if not is_tensor(b):
+                    return self.emit(op, (self.value(a, "side"),), (b,), "mask", can_reuse=False)
+                return self.emit(op, self.values((a, "side"), (b, "side")), role="mask", can_reuse=False)
+            case Op("select", (c, a, b)):
+                return self.where(c, a, b, "mask")
+            case _:
+                raise ValueError(f"not a condition: {x}")
+
+    def where(self, c: Expr, a: Expr, b: Expr, role: str) -> Place:
+        if not is_tensor(c) and not (self.target.device_scalars and depends_on_device(c)):
+            return self.choose(c, a, b, role)
+        if not (is_tensor(a) or is_tensor(b)):
+            a = self.filled(a, role)  # of two numbers torch would make a tensor of the default dtype
+        parts = [(x, "mask" if i == 0 else role) for i, x in enumerate((c, a, b))]
+        layout = "".join("t" if is_tensor(x) else "s" for x, _ in parts)
+        tensors = self.values(*((x, r) for x, r in parts if is_tensor(x)))
+        scalars = tuple(x for x, _ in parts if not is_tensor(x))
+        return self.emit("where", tensors, scalars, role, layout, can_reuse=False)
+
+    def choose(self, c: Expr, a: Expr, b: Expr, role: str) -> Place:
+        """``a if c else b`` by a scalar that the host knows; both have been computed."""
+        then, orelse = self.values(*((x if is_tensor(x) else self.filled(x, role), role) for x in (a, b)))
+        result = replace(self.temporary(role), buffers=then.buffers | orelse.buffers, owned=False)
+        self.code.append(Instruction("choose", result.variable, (then.variable, orelse.variable), (c,)))
+        return result
+
+    def filled(self, scalar: Expr, role: str) -> Ref:
+        """A tensor that is ``scalar`` everywhere."""
+        place = self.temporary(role)
+        self.code.append(Instruction("full_like", place.variable, ("param",), (scalar,)))
+        ref = Ref(f"{place.variable}.filled", Type(DType.REAL, Rate.ELEMENT))
+        self.state.places[ref] = place
+        self.unread[ref] += 1
+        return ref
+
+    def sum(self, x: Expr, role: str) -> Place:
+        terms = to_sum(x)
+        if len(terms) == 1:
+            return self.product(terms[0], role)
+        blended = self.lerp(terms, role)
+        if blended is not None:
+            return blended
+        start = self.start(terms)
+        rest = [t for t in terms if t is not start]
+        mark = len(self.held)
+        prepared = []
+        for t in rest:
+            prepared.append(self.prepare(t))
+            self.held += [p for p in prepared[-1] if isinstance(p, Place)]
+        result = self.product(start, role)
+        del self.held[mark:]
+        later = [p for operands in prepared for p in operands if isinstance(p, Place)]
+        self.held += later
+        for term, operands in zip(rest, prepared, strict=True):
+            result = self.accumulate(result, term, operands, role)
+        del self.held[mark:]
+        return result
+
+    def start(self, terms: tuple[Term, ...]) -> Term:
+        """The term that the others are added to: the buffer to be updated, else the first unscaled one."""
+
+        def rank(t: Term) -> tuple[int, int]:
+            if t.is_scalar:
+                return 9, 0
+            plain = len(t.numerator) == 1 and not t.denominator
+            atom = t.numerator[0] if plain and t.numerator[0] in self.state.places else None
+            in_state = atom is not None and self.state.places[atom].buffers == {self.let.state}
+            return (0 if in_state else 1 if t.coefficient.is_one else 2), 0
+
+        return min(terms, key=rank)
+
+    def lerp(self, terms: tuple[Term, ...], role: str) -> Place | None:
+        """``c a + (1 - c) b`` as ``lerp(a, b, 1 - c)``."""
+        if len(terms) != 2 or any(len(t.numerator) != 1 or t.denominator for t in terms):
+            return None
+        first, second = terms
+        if not _complementary(first.coefficient, second.coefficient):
+            return None
+        if self.start(terms) is second and self._in_state(second):
+            first, second = second, first
+        end, base = self.values((second.numerator[0], role), (first.numerator[0], role))
+        return self.emit("lerp", (base, end), (second.coefficient.expr,), role)
+
+    def _in_state(self, term: Term) -> bool:
+        place = self.state.places.get(term.numerator[0])
+        return place is not None and place.buffers == {self.let.state}
+
+    def prepare(self, term: Term) -> tuple[Place | Expr, ...]:
+        """Computes the operands of a term that will be accumulated, as far as they are not atoms: an atom is read
+        only when the operation is emitted."""
+        numerator, denominator = list(term.numerator), list(term.denominator)
+        if term.is_scalar:
+            return ()
+        if not numerator:
+            return (self.product(replace(term, coefficient=Coefficient()), "update"),)
+        if len(numerator) + len(denominator) <= 2 and len(denominator) <= 1:
+            roles = ["numer"] * len(numerator) + ["denom"] * len(denominator)
+            return self.unread_atoms(zip(numerator + denominator, roles, strict=True))
+        *head, last = numerator + denominator
+        partial = Term(Coefficient(), tuple(head[: len(numerator)]), tuple(head[len(numerator) :]))
+        if not denominator and len(numerator) > 2:
+            partial = Term(Coefficient(), tuple(numerator[:-1]))
+        product = self.product(partial, "numer")
+        self.held.append(product)
+        (operand,) = self.unread_atoms([(last, "denom" if denominator else "numer")])
+        self.held.pop()
+        return product, operand
+
+    def unread_atoms(self, parts: Iterable[tuple[Expr, str]]) -> tuple[Place | Expr, ...]:
+        """Computes what is not an atom, and leaves the atoms to be read later."""
+        mark = len(self.held)
+        operands: list[Place | Expr] = []
+        for x, role in parts:
+            if x in self.state.places:
+                operands.append(x)
+            else:
+                place = self.value(x, role)
+                operands.append(place)
+                self.held.append(place)
+        del self.held[mark:]
+        return tuple(operands)
+
+    def accumulate(self, result: Place, term: Term, operands: tuple[Place | Expr, ...], role: str) -> Place:
+        c = term.coefficient
+        scale = () if c.is_one else (c.expr,)
+        if term.is_scalar:
+            return self.emit("add", (result,), (c.expr,), role)
+        places = tuple(o if isinstance(o, Place) else self.read(o) for o in operands)
+        if len(places) == 1:
+            if c.negative and c.magnitude == ONE:
+                return self.emit("sub", (result, *places), role=role)
+            return self.emit("add", (result, *places), scale, role)
+        return self.emit("addcdiv" if term.denominator else "addcmul", (result, *places), scale, role)
+
+    def product(self, term: Term, role: str) -> Place:
+        numerator, denominator, c = list(term.numerator), list(term.denominator), term.coefficient
+        if not numerator:
+            result = self.emit("reciprocal", (self.value(denominator.pop(0), "denom"),), role=role)
+        else:
+            result = self.value(numerator.pop(0), role)
+        for f in numerator:
+            other = self.holding(result, f, role)
+            if not self.reusable(result) and self.reusable(other):
+                result, other = other, result
+            result = self.emit("mul", (result, other), role=role)
+        for f in denominator:
+            other = self.holding(result, f, "denom")
+            result = self.emit("div", (result, other), role=role)
+        if c.numerator:
+            return self.emit("mul", (result,), (c.expr,), role)
+        if c.denominator:
+            divisor = from_term(Term(Coefficient(c.negative, c.denominator)))
+            return self.emit("div", (result,), (divisor,), role)
+        return self.emit("neg", (result,), role=role) if c.negative else result
+
+    # ------------------------------------------------------------------------------------------------------- result
+
+    def finish(self, x: Expr, fresh_state: bool) -> tuple[list[Instruction], Place]:
+        """Computes the statement's value and puts it where it belongs."""
+        let = self.let
+        if not is_tensor(x):
+            raise ValueError(f"{let.name} is a scalar")
+        place = self.value(x, self.role())
+        if let.state is None:
+            if isinstance(x, Op) and place.owned:
+                return self.code, self.renamed(place)
+            return self.code, replace(place, owned=place.owned and isinstance(x, Op))
+        key = let.state
+        if fresh_state and key not in self.live_buffers:
+            if not (place.owned and place.is_temporary):
+                result = self.temporary(key)
+                self.code.append(Instruction("clone", key, (place.variable,)))
+                place = replace(result, variable=key)
+            elif place.variable != key:
+                if not self.rename(place.variable, key):
+                    self.code.append(Instruction("alias", key, (place.variable,)))
+                place = replace(place, variable=key)
+            self.code.append(Instruction("store", key, (key,)))
+            return self.code, Place(key, frozenset((key,)))
+        if place.buffers == {key}:
+            return self.code, place
+        if key in self.live_buffers:
+            return self.code, self.detached(place, key)
+        last = self.code[-1] if self.code else None
+        if self.target.out and last is not None and last.target == place.variable and _has_out(last):
+            self.code[-1] = replace(last, target=key, out=True)
+        else:
+            self.code.append(Instruction("copy", key, (key, place.variable), in_place=True))
+        return self.code, Place(key, frozenset((key,)))
+
+    def detached(self, place: Place, key: str) -> Place:
+        """The state's old value is still needed: the new one waits in a buffer of its own."""
+        if place.owned and place.is_temporary:
+            return place
+        result = self.temporary(f"new_{key}")
+        self.code.append(Instruction("clone", result.variable, (place.variable,)))
+        return result
+
+    def role(self) -> str:
+        return f"new_{self.let.state}" if self.let.state is not None else self.let.identifier
+
+    def renamed(self, place: Place) -> Place:
+        """A temporary takes the name that the spec has for it, if that is free; ``grad`` may be taken over."""
+        name = self.let.identifier
+        holder = self.state.holders.get(name)
+        free = name not in self.live_variables and (holder is None or self.unread[holder] == 0)
+        if place.variable == name or not free or not self.names.may_hold_a_local(name):
+            return place
+        return replace(place, variable=name) if self.rename(place.variable, name) else place
+
+    def rename(self, temporary: str, name: str) -> bool:
+        """Calls a temporary ``name`` from where it is made, if it is made here and the name is not used meanwhile."""
+        made = next((n for n, i in enumerate(self.code) if i.target == temporary), None)
+        if made is None or self.code[made].in_place:
+            return False
+        if any(i.target == name or name in i.operands for i in self.code[made + 1 :]):
+            return False
+        self.code[made:] = [_renamed(i, temporary, name, first=n == 0) for n, i in enumerate(self.code[made:])]
+        return True
+
+
+def _has_out(i: Instruction) -> bool:
+    """Whether the operation, not in place as it is, can write into a given buffer."""
+    return not i.in_place and i.op not in ("choose", "clone") and not (i.op == "where" and i.scalars)
+
+
+def _renamed(i: Instruction, old: str, new: str, first: bool) -> Instruction:
+    """``i`` with ``old`` called ``new``; the instruction that makes it may still read another value of that name."""
+    operands = i.operands if first else tuple(new if o == old else o for o in i.operands)
+    return replace(i, target=new if i.target == old else i.target, operands=operands)
+
+
+def _reads(x: Expr) -> Iterator[Expr]:
+    """What computing ``x`` computes or reads, as often as it does: a square is a product of two factors."""
+    yield x
+    args = children(x)
+    if isinstance(x, Op) and x.op == "pow" and x.args[1] == Const(2):
+        args = (x.args[0], x.args[0])
+    for a in args:
+        yield from _reads(a)
+
+
+def _complementary(a: Coefficient, b: Coefficient) -> bool:
+    """Whether two coefficients add up to one."""
+    if a.negative or b.negative:
+        return False
+    x, y = a.expr, b.expr
+    if isinstance(x, Const) and isinstance(y, Const):
+        return x.value + y.value == 1  # type: ignore[operator]
+    return x == Op("sub", (ONE, y)) or y == Op("sub", (ONE, x))
+
+
+def _is_divisor(x: Expr, within: Expr) -> bool:
+    return any(isinstance(n, Op) and n.op == "div" and n.args[1] == x for n in walk(within))
