@@ -14,7 +14,7 @@ import re
 from optdsl.syntax.ast import Symbol, Time
 from optdsl.syntax.vocabulary import ACCENTS, GREEK, GREEK_NAMES, SUBSCRIPTS
 
-SUBSCRIPT = re.compile(rf"[0-9]+|[A-Za-z][A-Za-z0-9]*|[+-]|[{''.join(GREEK_NAMES)}]")
+SUBSCRIPT = re.compile(rf"[0-9]+|[A-Za-z][A-Za-z0-9]*|[+∞-]|[{''.join(GREEK_NAMES)}]")
 """What can stand as the subscript of a letter."""
 
 TIMES = {
@@ -28,7 +28,7 @@ TIMES = {
 """Subscripts that are times; the words are for ASCII names, ``mu_next``."""
 
 _TIME_WORDS = {Time.NONE: "", Time.NOW: "", Time.INITIAL: "_0", Time.PREVIOUS: "_before", Time.NEXT: "_next"}
-_SIGNS = {"plus": "+", "minus": "-"}
+_SIGNS = {"plus": "+", "minus": "-", "inf": "∞"}
 _SIGN_WORDS = {sign: word for word, sign in _SIGNS.items()}
 _LETTER = re.compile(r"([A-Za-z]|{})([0-9]*)".format("|".join(sorted(GREEK, key=len, reverse=True))))
 _SUPERSCRIPT = re.compile(r"[A-Za-z]{2,}")
@@ -37,7 +37,7 @@ _LOWERED = {script: low for low, script in SUBSCRIPTS.items()}
 
 
 def subscript_of(word: str) -> str:
-    """A subscript as a symbol holds it: Greek names become letters, ``plus`` and ``minus`` signs."""
+    """A subscript as a symbol holds it: Greek names become letters, ``plus``, ``minus`` and ``inf`` signs."""
     return _SIGNS.get(word, GREEK.get(word, word))
 
 
@@ -119,6 +119,8 @@ def latex(symbol: Symbol, time: Time = Time.NONE) -> str:
     subscript = symbol.subscript
     if len(subscript) > 1 and not subscript.isdigit():
         subscript = _upright(subscript)
+    elif subscript == "∞":
+        subscript = r"\infty"
     elif subscript in GREEK_NAMES:
         subscript = _latex_letter(subscript)
     scripts = [s for s in (subscript, time.value) if s]

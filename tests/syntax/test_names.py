@@ -19,7 +19,7 @@ LATIN = st.sampled_from("abcdefghijklmnopqrsuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")  
 SCRIPTS = st.one_of(
     st.from_regex(r"[1-9][0-9]?", fullmatch=True),
     st.from_regex(r"[a-z]{1,5}", fullmatch=True),
-    st.sampled_from(["+", "-", *GREEK.values()]),
+    st.sampled_from(["+", "-", "∞", *GREEK.values()]),
 )
 SUPERSCRIPTS = st.one_of(st.just(""), st.from_regex(r"[a-z]{2,4}", fullmatch=True))
 SYMBOLS = st.one_of(
@@ -36,7 +36,7 @@ SYMBOLS = st.one_of(
 
 def is_canonical(symbol: Symbol) -> bool:
     """Whether the parser makes this symbol; ``m`` with subscript ``hat``, for one, is ``m̂``."""
-    taken = {*ACCENTS, *TIMES, *GREEK, "plus", "minus"}
+    taken = {*ACCENTS, *TIMES, *GREEK, "plus", "minus", "inf"}
     if symbol.subscript in taken or symbol.superscript in GREEK:
         return False
     if len(symbol.base) > 1:

@@ -61,6 +61,7 @@ NAMES = [
     (name("η", subscript="+"), ["η₊", "η_+", "η_{+}", r"\eta_+", "eta_plus", "eta_+"]),
     (name("η", subscript="-"), ["η₋", "η_-", "η_{-}", r"\eta_{-}", "eta_minus"]),
     (name("Γ", subscript="min"), ["Γ_min", "Γ_{min}", r"\Gamma_{\min}", r"\Gamma_{\mathrm{min}}", "Gamma_min"]),
+    (name("ρ", subscript="∞"), ["ρ_∞", "ρ_{∞}", r"\rho_\infty", r"\rho_{\infty}", "rho_inf"]),
     (name("ε", subscript="Δ"), ["ε_Δ", "ε_{Δ}", r"\epsilon_\Delta", "epsilon_Delta", "ε_∆"]),
     (name("β", Time.NOW, subscript="1"), ["β_{1,t}", r"\beta_{1, t}", "β₁_t", "beta_1_t"]),
     (name("lr_decay"), ["lr_decay", r"\mathrm{lr_decay}", r"\text{lr_decay}"]),
