@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from tests.torch_parity.cases import Case, assert_agree, configurations, every_case, parameters, train
+
+pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 
 
 @pytest.mark.parametrize(("case", "kwargs"), configurations("cpu"))
@@ -48,22 +52,46 @@ def test_one_step(case: Case, kwargs: dict[str, Any]) -> None:
     assert gradcheck(step, (sample(), sample(), *(sample() for _ in keys)))
 
 
-@every_case
-def test_learning_rate_and_start_over_several_steps(case: Case) -> None:
-    """The derivative of where three steps on a quadratic lead, with respect to lr and the start."""
+def numbers(case: Case) -> dict[str, Any]:
+    """Values of the numeric arguments: the defaults, but nothing so small that differences of it mean nothing."""
+    parameters = inspect.signature(case.ours).parameters.values()
+    defaults = {p.name: p.default for p in parameters if type(p.default) in (int, float, tuple)}
+    return {name: value if isinstance(value, tuple) or value > 1e-3 else 0.1 for name, value in defaults.items()}
 
-    def descend(start: Tensor, lr: Tensor) -> Tensor:
+
+@pytest.fixture
+def exact_scalar_states() -> Iterator[None]:
+    """Scalar states in float64, so that differences of results are not those of their rounding."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("exact_scalar_states")
+@every_case
+def test_hyperparameters_and_start_over_several_steps(case: Case) -> None:
+    """The derivative of where three steps on a quadratic lead, with respect to lr, other numbers and the start."""
+    values = numbers(case)
+    lengths = {name: len(value) if isinstance(value, tuple) else 0 for name, value in values.items()}
+
+    def descend(start: Tensor, *hypers: Tensor) -> Tensor:
+        remaining = iter(hypers)
+        kwargs = {
+            name: tuple(next(remaining) for _ in range(length)) if length else next(remaining)
+            for name, length in lengths.items()
+        }
         param = start.clone()
-        optimizer = case.ours([param], lr=lr, differentiable=True)
+        optimizer = case.ours([param], **kwargs, differentiable=True)
         for _ in range(3):
             param.grad = 2 * param.clone() + 0.3
             optimizer.step()
         return param
 
     start = torch.tensor([0.5, -1.25, 2.0], dtype=torch.float64, requires_grad=True)
-    lr = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
-    assert gradcheck(descend, (start, lr))
-    (gradient,) = torch.autograd.grad(descend(start, lr).sum(), lr)
+    flat = [number for value in values.values() for number in (value if isinstance(value, tuple) else (value,))]
+    hypers = [torch.tensor(number, dtype=torch.float64, requires_grad=True) for number in flat]
+    assert gradcheck(descend, (start, *hypers))
+    (gradient,) = torch.autograd.grad(descend(start, *hypers).sum(), hypers[0])
     assert gradient.abs() > 0
 
 

@@ -38,3 +38,25 @@ def test_compiled_step(case: Case, variant: dict[str, Any]) -> None:
     torchs, torchs_graphs = compiled(case.torchs, kwargs)
     assert_agree(ours, torchs, rtol=5e-6)
     assert graphs <= torchs_graphs
+
+
+@pytest.mark.filterwarnings("ignore")
+@every_case
+def test_a_learning_rate_in_a_tensor_needs_no_new_graph(case: Case) -> None:
+    torch._dynamo.reset()
+    counter = CompileCounterWithBackend("eager")
+    lr = torch.tensor(0.125)
+    ours, plain = case.ours(parameters(torch.float32), lr=lr), case.ours(parameters(torch.float32), lr=0.125)
+    compiled_step = torch.compile(ours.step, backend=counter)
+    graphs = []
+    for i, value in enumerate((0.125, 0.25, 0.5, 0.0625)):
+        lr.fill_(value)
+        plain.param_groups[0]["lr"] = value
+        for optimizer, step in ((ours, compiled_step), (plain, plain.step)):
+            params = optimizer.param_groups[0]["params"]
+            for param, grad in zip(params, gradients(params, 7), strict=True):
+                param.grad = None if grad is None else (i + 1) * grad
+            step()
+        graphs.append(counter.frame_count)
+    assert_agree(ours, plain, rtol=5e-6)
+    assert graphs[1:] == [graphs[1]] * 3
