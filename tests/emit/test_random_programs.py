@@ -15,8 +15,15 @@ from optdsl.emit.python import PythonFunctions, emit_functions, hyperparameters,
 from optdsl.ir import interpret
 from optdsl.ir.nodes import If, Program, statements
 from optdsl.ir.passes import optimize, predicate_step_branches, split_scalars
+from optdsl.ir.passes.choices import simplify_choices
 from optdsl.ir.passes.common import eliminate_common_subexpressions
-from optdsl.ir.passes.forward import factor_merges, hoist_scalar_factors, inline_single_uses, propagate_copies
+from optdsl.ir.passes.forward import (
+    factor_merges,
+    forget_passing_states,
+    hoist_scalar_factors,
+    inline_single_uses,
+    propagate_copies,
+)
 from optdsl.ir.passes.rewrite import remove_dead_code
 from optdsl.ir.passes.scalars import depends_on_device
 from optdsl.support import foreach, scalars
@@ -32,6 +39,8 @@ RANDOM = settings(
 
 PASSES: dict[str, Callable[[Program], Program]] = {
     "propagate_copies": propagate_copies,
+    "forget_passing_states": forget_passing_states,
+    "simplify_choices": simplify_choices,
     "hoist_scalar_factors": hoist_scalar_factors,
     "factor_merges": lambda p: factor_merges(hoist_scalar_factors(p)),
     "inline_single_uses": inline_single_uses,

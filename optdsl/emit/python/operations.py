@@ -84,6 +84,8 @@ class LoopPrinter:
         match i.op:
             case "copy":
                 return f".copy_({rest[0]})"
+            case "clamp":
+                return f".clamp{suffix}({', '.join(self.scalar(s) for s in i.scalars)})"
             case "maximum" | "minimum" as op if i.scalars:
                 return f".clamp{suffix}({_CLAMPS[op]}={self.scalar(i.scalars[0])})"
             case "maximum" | "minimum" if not i.in_place:
@@ -135,6 +137,8 @@ class LoopPrinter:
                 return f"{prefix}pow({s[0]}, {a})"
             case "where":
                 return f"{prefix}where({', '.join(where_arguments(i, s))})"
+            case "clamp":
+                return f"{prefix}clamp({a}, {s[0]}, {s[1]})"
             case "maximum" | "minimum" if s:
                 return f"{prefix}clamp({a}, {_CLAMPS[i.op]}={s[0]})"
             case op if op in _OPERATORS and not prefix:

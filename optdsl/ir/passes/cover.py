@@ -55,7 +55,7 @@ def _alternatives(x: Expr) -> list[Expr]:
             terms += [inner.scaled(t.coefficient) for inner in to_sum(sums[0])]
         else:
             terms.append(t)
-    expanded = from_sum(tuple(terms))
+    expanded = from_sum(to_sum(from_sum(tuple(terms))))
     return [x] if expanded == x else [x, expanded]
 
 
@@ -153,6 +153,8 @@ class Cover:
                 return self.condition(x)
             case Op("sqrt" | "abs" | "sign" | "exp" | "log" | "floor" as op, (a,)):
                 return self.emit(op, (self.value(a, role),), role=role)
+            case Op("min", (Op("max", (a, low)), high)) if self.target.out and not (is_tensor(low) or is_tensor(high)):
+                return self.emit("clamp", (self.value(a, role),), (low, high), role)
             case Op("max" | "min" as op, (a, b)):
                 return self.commutative(_EXTREMA[op], a, b, role)
             case Op("pow", (a, b)) if not (isinstance(b, Const) and b.value == 2):

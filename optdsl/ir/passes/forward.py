@@ -38,8 +38,30 @@ def propagate_copies(program: Program) -> Program:
                 then, orelse = substitute(m.then, copies), substitute(m.orelse, copies)
                 if then == orelse:
                     copies[m.name] = then
-    # A merge stands after the branches that its inputs come from, so a second look resolves chains.
-    return substitute_program(program, {name: substitute(value, copies) for name, value in copies.items()})
+    # An `if` is met before what stands in its branches, so its merges may name copies that were not known yet.
+    while (resolved := {name: substitute(value, copies) for name, value in copies.items()}) != copies:
+        copies = resolved
+    return substitute_program(program, copies)
+
+
+def forget_passing_states(program: Program) -> Program:
+    """A new value of a tensor state that is itself replaced later in the step need not be in the state's buffer."""
+    kept = {v for v in (program.param, *(v for _, v in program.new_states))}
+    for stmt in statements(program.body):
+        if isinstance(stmt, If):
+            kept |= {v for m in stmt.merges if m.state is not None for v in (m.then, m.orelse)}
+
+    def forget(block: Block) -> Block:
+        return tuple(
+            replace(s, then=forget(s.then), orelse=forget(s.orelse))
+            if isinstance(s, If)
+            else s
+            if s.state is None or s.ref in kept or not is_tensor(s.value)
+            else replace(s, state=None)
+            for s in block
+        )
+
+    return program.with_body(forget(program.body))
 
 
 def hoist_scalar_factors(program: Program) -> Program:

@@ -30,7 +30,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Target:
-    """What operations are at hand: ``out`` says that any of them can write into a given buffer (``out=``).
+    """What operations are at hand: ``out`` says that those on one tensor are (``clamp`` between two bounds, any of
+    them into a given buffer with ``out=``), not those on lists.
 
     ``device_scalars``: per-step scalars are tensors, so a choice by one is a ``where``, not a branch.
     """
