@@ -73,6 +73,10 @@ class FusedOptimizer:
         states = [[] if _is_absent(values) else values for values in bucket.states]
         return [bucket.params, bucket.grads, *states, *([bucket.steps] if self.counts_steps else ())]
 
+    def is_scalar(self, name: str) -> bool:
+        """Whether the tensors of a list are 0-dim, rather than shaped like the parameter."""
+        return name == "step" or name in self.scalar_states
+
     @property
     def every_step(self) -> bool:
         """Whether ``prepare`` has work even if no hyperparameter changed."""
@@ -184,24 +188,10 @@ class Launch:
         self.blocks = block_map(self.sizes, CHUNK, device)
         self.table = Mirror("q", torch.int64, device)
         self.hypers = Mirror("d", torch.float64, device)
-        assert dtypes[0] is not None
-        compute = torch.float64 if dtypes[0] is torch.float64 else torch.float32
-        self.rows = torch.empty(len(params) * optimizer.row_size, dtype=compute, device=device)
-        constants: dict[str, Any] = {
-            f"{name}_dtype": dtype and DTYPES[dtype] for name, dtype in zip(optimizer.names, dtypes, strict=True)
-        }
-        constants |= flags | {"COMPUTE": DTYPES[compute], "SIZE": PREPARE_LANES}
-        constants |= tile_sizes(self._tensor_dtypes(dtypes), _warp_size(device))
-        self.kernel_constants = _taken(optimizer.kernel, constants)
-        self.prepare_constants = _taken(optimizer.prepare, constants) if optimizer.prepare else {}
-
-    def _tensor_dtypes(self, dtypes: Dtypes) -> list[torch.dtype]:
-        """The dtypes of what is shaped like a parameter."""
-        names = zip(self.optimizer.names, dtypes, strict=True)
-        return [dtype for name, dtype in names if dtype is not None and not self._is_scalar(name)]
-
-    def _is_scalar(self, name: str) -> bool:
-        return name == "step" or name in self.optimizer.scalar_states
+        self.rows = torch.empty(len(params) * optimizer.row_size, dtype=compute_dtype(dtypes), device=device)
+        values = constants(optimizer, dtypes, flags, _warp_size(device))
+        self.kernel_constants = _taken(optimizer.kernel, values)
+        self.prepare_constants = _taken(optimizer.prepare, values) if optimizer.prepare else {}
 
     def gather(self, buckets: Sequence[Bucket]) -> list[list[Tensor]]:
         """The tensors of this launch, in the lists of ``FusedOptimizer.lists``."""
@@ -218,7 +208,7 @@ class Launch:
         """Where (list, position) parameters and states are not laid out as the kernel walks them."""
         misplaced = []
         for row, (name, tensors) in enumerate(zip(self.optimizer.names, lists, strict=True)):
-            for i, tensor in enumerate(() if self._is_scalar(name) else tensors):
+            for i, tensor in enumerate(() if self.optimizer.is_scalar(name) else tensors):
                 if not is_laid_out(tensor, self.strides[i]):
                     check_no_overlap(tensor)
                     misplaced.append((row, i))
@@ -287,9 +277,28 @@ class Launch:
         return changed or bool(on_device)
 
 
-def tile_sizes(dtypes: Sequence[torch.dtype], warp_size: int) -> dict[str, int]:
-    """How tensors of ``dtypes`` are accessed: 128 bits of the widest at a time, 8 elements a thread."""
-    return {"VECTOR": 16 // max(d.itemsize for d in dtypes), "CHUNK": CHUNK, "BLOCK": 8 * WARPS * warp_size}
+def compute_dtype(dtypes: Dtypes) -> torch.dtype:
+    """The dtype of the arithmetic for tensors of ``dtypes``."""
+    return torch.float64 if dtypes[0] is torch.float64 else torch.float32
+
+
+def constants(optimizer: FusedOptimizer, dtypes: Dtypes, flags: dict[str, bool], warp_size: int) -> dict[str, Any]:
+    """What the kernels of ``optimizer`` are specialised for, by the name of their parameter.
+
+    An access is one of 128 bits in the widest of the tensors; a thread makes two (one of 8 half-width elements) at a
+    time in each.
+    """
+    named = dict(zip(optimizer.names, dtypes, strict=True))
+    vector = 16 // max(d.itemsize for name, d in named.items() if d is not None and not optimizer.is_scalar(name))
+    return {
+        **flags,
+        **{f"{name}_dtype": dtype and DTYPES[dtype] for name, dtype in named.items()},
+        "COMPUTE": DTYPES[compute_dtype(dtypes)],
+        "VECTOR": vector,
+        "CHUNK": CHUNK,
+        "BLOCK": min(8, 2 * vector) * WARPS * warp_size,
+        "SIZE": PREPARE_LANES,
+    }
 
 
 def _taken(kernel: Any, constants: dict[str, Any]) -> dict[str, Any]:

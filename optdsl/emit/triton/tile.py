@@ -13,7 +13,7 @@ from optdsl.emit.triton.variables import assign_variables
 from optdsl.ir.nodes import Block, Expr, Grad, If, Param, Program, StateValue
 
 NAMES = frozenset(
-    "tl first count wide offsets mask grad_scale divide square_root minimum maximum sign power integer_power "
+    "tl first count wide offsets mask scale grad_scale divide square_root minimum maximum sign power integer_power "
     "tile_pointer float COMPUTE VECTOR SIZE".split()
 )
 """Names that the tile function uses for itself."""

@@ -1,0 +1,132 @@
+"""What a generated kernel becomes on a GPU, seen by compiling it where there is none."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+NVIDIA_TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+POINTERS = {
+    "table": "*i64",
+    "block_tensor": "*i32",
+    "block_chunk": "*i32",
+    "hypers": "*fp64",
+    "grad_scale": "*fp32",
+    "found_inf": "*fp32",
+}
+
+TARGETS = {
+    "sm_80": GPUTarget("cuda", 80, 32),
+    "sm_90": GPUTarget("cuda", 90, 32),
+    "gfx942": GPUTarget("hip", "gfx942", 64),
+}
+
+
+@dataclass(frozen=True)
+class Access:
+    """One load or store instruction of a thread: how many bytes, and whether it reads."""
+
+    bytes: int
+    reads: bool
+
+
+@dataclass(frozen=True)
+class Binary:
+    """A compiled kernel."""
+
+    asm: dict[str, Any]
+    is_nvidia: bool
+    elements: int
+    """How many elements a thread updates in one pass of the wide loop; half as many in the narrow one."""
+
+    @cached_property
+    def loops(self) -> tuple[list[Access], list[Access]]:
+        """The accesses to tensors in the loop with wide ones, and in the narrow loop that comes after the last of them."""
+        accesses = self._ptx_accesses() if self.is_nvidia else self._amdgcn_accesses()
+        widest = max(access.bytes for access in accesses)
+        end = max(i for i, access in enumerate(accesses, start=1) if access.bytes == widest)
+        return accesses[:end], accesses[end:]
+
+    def _ptx_accesses(self) -> list[Access]:
+        """Accesses to tensors have a mask, those to tables have none."""
+        found = re.findall(r"^\s*@%p\d+ (ld|st)\.global(?:\.v(\d))?\.b(\d+)", self.asm["ptx"], re.MULTILINE)
+        return [Access(int(count or 1) * int(bits) // 8, what == "ld") for what, count, bits in found]
+
+    def _amdgcn_accesses(self) -> list[Access]:
+        """Tensors are accessed as buffers, tables are not."""
+        sizes = {"dwordx4": 16, "dwordx2": 8, "dword": 4, "ushort": 2, "short": 2}
+        found = re.findall(r"^\s+buffer_(load|store)_(\w+?)(?:_d16\w*)? ", self.asm["amdgcn"], re.MULTILINE)
+        return [Access(sizes[kind], what == "load") for what, kind in found]
+
+    @cached_property
+    def resources(self) -> dict[str, int]:
+        """Bytes of stack, local and shared memory, and spilled registers: all zero in a good kernel."""
+        if self.is_nvidia:
+            with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+                file.write(self.asm["cubin"])
+                file.flush()
+                usage = _run("cuobjdump", "-res-usage", file.name)
+            found = re.findall(r"\b(STACK|SHARED|LOCAL):(\d+)", usage)
+        else:
+            found = re.findall(
+                r"\.(vgpr_spill_count|sgpr_spill_count|group_segment_fixed_size|private_segment_fixed_size): +(\d+)",
+                self.asm["amdgcn"],
+            )
+        assert found
+        return {name: int(value) for name, value in found}
+
+    @cached_property
+    def sass(self) -> str:
+        """The machine code of an NVIDIA binary."""
+        with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+            file.write(self.asm["cubin"])
+            file.flush()
+            return _run("nvdisasm", "-c", file.name)
+
+
+def _run(tool: str, *arguments: str) -> str:
+    return subprocess.run([NVIDIA_TOOLS / tool, *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def compile_kernel(
+    kernels: ModuleType,
+    target: str,
+    hypers: dict[str, Any],
+    present: Iterable[bool] = (),
+    dtype: torch.dtype = torch.float32,
+    scaled: bool = False,
+    which: str = "kernel",
+) -> Binary:
+    """The kernel (or its ``prepare``) as it is launched for tensors of ``dtype`` with ``hypers``."""
+    optimizer = kernels._OPTIMIZER
+    launch = __import__(f"{kernels.__package__}._support.triton_launch", fromlist=["*"])
+    flags = optimizer.flags(hypers, tuple(present))
+    dtypes = tuple(torch.float32 if optimizer.is_scalar(name) else dtype for name in optimizer.names)
+    gpu = TARGETS[target]
+    constants = launch.constants(optimizer, dtypes, flags, gpu.warp_size)
+    function = getattr(optimizer, which)
+    constants = {name: constants[name] for name in function.arg_names if name in constants}
+    if not scaled:
+        constants |= {name: None for name in ("grad_scale", "found_inf") if name in function.arg_names}
+    rows = "*fp64" if dtype is torch.float64 else "*fp32"
+    kinds = {**POINTERS, "rows": rows, "n_tensors": "i32"}
+    signature = {name: "constexpr" if name in constants else kinds[name] for name in function.arg_names}
+    aligned = {(i,): [["tt.divisibility", 16]] for i, kind in enumerate(signature.values()) if kind.startswith("*")}
+    binary = triton.compile(
+        ASTSource(function, signature, constexprs=constants, attrs=aligned),
+        target=gpu,
+        options={"num_warps": launch.WARPS, "enable_fp_fusion": True},
+    )
+    return Binary(binary.asm, gpu.backend == "cuda", constants.get("BLOCK", 0) // (launch.WARPS * gpu.warp_size))
