@@ -11,6 +11,7 @@ selects, aliases, versions read after newer ones were assigned, and every operat
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -102,18 +103,36 @@ def call(op: str, *args: Expr) -> Op:
 ONE = Const(1)
 
 
+RAW_GRADIENT, NEGATED, GRADIENT = (Ref(f"grad.{version}", Grad().type) for version in range(3))
+MAXIMIZE = (
+    Let(RAW_GRADIENT.name, Grad()),
+    If(
+        Hyper("maximize", DType.BOOL),
+        (Let(NEGATED.name, call("neg", RAW_GRADIENT)),),
+        (),
+        (Merge(GRADIENT.name, NEGATED, RAW_GRADIENT),),
+    ),
+)
+"""How the body of every program begins."""
+
+
 @dataclass
 class Scope:
     """What a statement may read.
 
     ``current`` maps an identifier to its newest value; ``visible`` holds every name, old versions too. ``available``
-    are the states whose condition holds here; ``present`` those of them that surely have a value.
+    are the states whose condition holds here; ``present`` those of them that surely have a value. ``settled`` are the
+    states that have one wherever their condition holds, ``tested`` those of which a branch around here has asked
+    whether they are present. ``masked`` is true under a condition per element.
     """
 
     current: dict[str, Expr]
     visible: list[Expr]
     available: frozenset[str]
     present: frozenset[str]
+    settled: frozenset[str] = frozenset()
+    tested: frozenset[str] = frozenset()
+    masked: bool = False
 
     def copy(self) -> Scope:
         return replace(self, current=dict(self.current), visible=list(self.visible))
@@ -121,10 +140,17 @@ class Scope:
 
 @dataclass
 class _Builder:
-    """Draws the body of one program. ``bounds`` holds what no value of a name exceeds in magnitude (about)."""
+    """Draws the body of one program. ``bounds`` holds what no value of a name exceeds in magnitude (about).
+
+    ``spelled``: draw only what a spec can say. It reads the newest value of a name, and does not go back to ``x_{t-1}``
+    in a statement that updates ``x_t`` once more (``lost`` is that value while such a statement is drawn). It can
+    branch per element, which is an ``If`` here that :func:`without_masks` resolves.
+    """
 
     draw: st.DrawFn
     states: tuple[State, ...]
+    spelled: bool = False
+    lost: Expr | None = None
     versions: Counter = field(default_factory=Counter)
     bounds: dict[Expr, float] = field(default_factory=dict)
 
@@ -162,7 +188,13 @@ class _Builder:
             for s in self.states
             if s.rate is rate and s.key in scope.available and self.readable_at_start(s.key, scope)
         ]
-        return found + [v for v in scope.visible if v.type.rate is rate and v.type.dtype is DType.REAL]
+        found += [v for v in self.names(scope) if v.type.rate is rate and v.type.dtype is DType.REAL]
+        return [atom for atom in found if atom != self.lost]
+
+    def names(self, scope: Scope) -> list[Expr]:
+        """Every name that may be read."""
+        newest = set(scope.current.values())
+        return [v for v in scope.visible if not self.spelled or v in newest]
 
     def readable_at_start(self, key: str, scope: Scope) -> bool:
         """Whether ``x_{t-1}`` of state ``key`` surely has a value."""
@@ -256,9 +288,10 @@ class _Builder:
         return call(kind, self.condition(scope, rate, depth - 1), self.condition(scope, rate, depth - 1))
 
     def flags(self, scope: Scope, rate: Rate) -> list[Expr]:
-        named = [v for v in scope.visible if v.type.dtype is DType.BOOL]
-        presences = [Present(s.key) for s in self.states if s.initial is None and s.key in scope.available]
-        return [v for v in dict.fromkeys([*named, *presences]) if v.type.rate <= rate]
+        named = [v for v in self.names(scope) if v.type.dtype is DType.BOOL]
+        if not self.spelled:
+            named += [Present(s.key) for s in self.states if s.initial is None and s.key in scope.available]
+        return [v for v in dict.fromkeys(named) if v.type.rate <= rate]
 
     # ------------------------------------------------------------------------------------------------- statements
 
@@ -289,18 +322,38 @@ class _Builder:
         rate = self.choose(Rate.ELEMENT, Rate.STEP)
         return self.let(scope, self.choose(*FLAG_LOCALS), self.condition(scope, rate, 1))
 
+    def gradient(self, scope: Scope, depth: int) -> Let:
+        return self.let(scope, "grad", *self.real(scope, Rate.ELEMENT, self.integer(0, 2)))
+
     def parameter(self, scope: Scope, depth: int) -> Let:
+        self.begin_update(scope, "param")
         update, bound = self.real(scope, Rate.ELEMENT, self.integer(0, 3))
+        self.lost = None
         if bound > LIMIT:
             update, bound = div(update, add(ONE, call("abs", update))), 1.0
         return self.let(scope, "param", sub(scope.current["param"], mul(Hyper("lr"), update)), bound + STATE_BOUND)
 
     def state(self, scope: Scope, depth: int) -> Let:
         key = self.choose(*sorted(scope.available))
-        state = next(s for s in self.states if s.key == key)
-        stmt = self.let(scope, key, *self.real(scope, state.rate, self.integer(0, 3)))
+        return self.assign_state(scope, key, self.integer(0, 3))
+
+    def assign_state(self, scope: Scope, key: str, depth: int) -> Let:
+        self.begin_update(scope, key)
+        value, bound = self.real(scope, self.rate(key), depth)
+        if self.spelled and self.rate(key) is Rate.ELEMENT and not {Param(), GRADIENT} & {*walk(value)}:
+            # in a spec a state is a tensor because it is assigned one that is not made from itself alone
+            value, bound = add(value, Param()), bound + STATE_BOUND
+        self.lost = None
         scope.present |= {key}
-        return stmt
+        return self.let(scope, key, value, bound)
+
+    def rate(self, key: str) -> Rate:
+        return next(s.rate for s in self.states if s.key == key)
+
+    def begin_update(self, scope: Scope, identifier: str) -> None:
+        """From here on a value for ``identifier`` is drawn."""
+        if self.spelled and isinstance(scope.current[identifier], Ref):
+            self.lost = Param() if identifier == "param" else StateValue(identifier, self.rate(identifier))
 
     def branch(self, scope: Scope, depth: int) -> If:
         return self.if_(scope, self.condition(scope, Rate.STEP, 1), scope.copy(), scope.copy(), depth - 1)
@@ -308,36 +361,57 @@ class _Builder:
     def guarded(self, scope: Scope, depth: int) -> If:
         """A branch in which a state that has a condition exists."""
         state = self.choose(*self.switched_off(scope))
-        then = scope.copy()
-        then.available |= {state.key}
-        then.present |= {state.key} if state.initial is not None else frozenset()
-        return self.if_(scope, state.condition, then, scope.copy(), depth - 1)
+        return self.guard(scope, state, depth - 1)
+
+    def guard(self, scope: Scope, state: State, depth: int, assign: str = "") -> If:
+        then, key = scope.copy(), state.key
+        then.available |= {key}
+        if state.initial is not None or (key in scope.settled and not self.spelled):
+            then.present |= {key}
+            then.visible += [scope.current[key]] if isinstance(scope.current[key], Ref) else []
+        stmt = self.if_(scope, state.condition, then, scope.copy(), depth, [assign, ""])
+        scope.settled |= {key} & then.present
+        return stmt
+
+    def elements(self, scope: Scope, depth: int) -> If:
+        """A branch per element, in which tensors alone are assigned."""
+        condition = self.condition(scope, Rate.ELEMENT, 1)
+        sides = scope.copy(), scope.copy()
+        for side in sides:
+            side.masked = True
+            side.available &= {k for k in scope.present if self.rate(k) is Rate.ELEMENT}
+        return self.if_(scope, condition, *sides, depth - 1)
 
     def presence(self, scope: Scope, depth: int) -> If:
         """``if t > 1``: a branch in which a state without initial value has one."""
-        key = self.choose(*self.uncertain(scope))
-        then = scope.copy()
+        return self.first_or_later(scope, self.choose(*self.uncertain(scope)), depth - 1)
+
+    def first_or_later(self, scope: Scope, key: str, depth: int) -> If:
+        then, orelse = scope.copy(), scope.copy()
+        then.tested = orelse.tested = scope.tested | {key}
         then.present |= {key}
         then.visible.append(Present(key))
-        return self.if_(scope, Present(key), then, scope.copy(), depth - 1, assign=key)
+        return self.if_(scope, Present(key), then, orelse, depth, [key, key])
 
     def switched_off(self, scope: Scope) -> list[State]:
         return [s for s in self.states if s.key not in scope.available]
 
     def uncertain(self, scope: Scope) -> list[str]:
-        return sorted(k for k in scope.available - scope.present if isinstance(scope.current[k], StateValue))
+        candidates = scope.available - scope.present - scope.tested
+        return sorted(k for k in candidates if isinstance(scope.current[k], StateValue))
 
-    def if_(self, scope: Scope, condition: Expr, then: Scope, orelse: Scope, depth: int, assign: str = "") -> If:
+    def if_(
+        self, scope: Scope, condition: Expr, then: Scope, orelse: Scope, depth: int, assign: Sequence[str] = ("", "")
+    ) -> If:
         """An ``If`` over blocks drawn in ``then`` and ``orelse``; ``scope`` becomes what holds after it.
 
-        ``assign`` is a state to which both blocks give a value.
+        ``assign`` has a state for each block to which it gives a value, if any.
         """
         blocks = []
-        for side, least in ((then, 1), (orelse, 0)):
+        for side, least, key in zip((then, orelse), (1, 0), assign, strict=True):
             block = self.block(side, depth, least)
-            if assign and not any(isinstance(s, Let) and s.state == assign for s in block):
-                block += (self.let(side, assign, *self.real(side, Rate.ELEMENT, self.integer(0, 2))),)
-                side.present |= {assign}
+            if key and key not in _assigned_by(block):
+                block += self.surely(side, key)
             blocks.append(block)
         merges = []
         for identifier in [*then.current, *(i for i in orelse.current if i not in then.current)]:
@@ -352,8 +426,18 @@ class _Builder:
             scope.current[identifier] = ref
             if self.state_name(identifier) in (None, "param") or identifier in then.present & orelse.present:
                 scope.visible.append(ref)
-        scope.present = then.present & orelse.present & scope.available
+        scope.present |= then.present & orelse.present & scope.available
+        scope.settled = then.settled & orelse.settled
         return If(condition, *blocks, tuple(merges))
+
+    def surely(self, scope: Scope, key: str) -> Block:
+        """An assignment to a state, under the conditions that it has."""
+        state = next(s for s in self.states if s.key == key)
+        if key not in scope.available:
+            return (self.guard(scope, state, 0, key),)
+        if key in self.uncertain(scope):
+            return (self.first_or_later(scope, key, 0),)
+        return (self.assign_state(scope, key, self.integer(0, 2)),)
 
     def state_name(self, identifier: str) -> str | None:
         return identifier if identifier == "param" or any(s.key == identifier for s in self.states) else None
@@ -362,11 +446,14 @@ class _Builder:
         """Some statements, with branches nested at most ``depth`` deep."""
         body: list[Stmt] = []
         for _ in range(self.integer(least, 3)):
-            kinds = [self.local, self.local, self.parameter, self.flag]
+            kinds = [self.local, self.local, self.parameter, self.gradient, self.flag]
             kinds += [self.state] * 3 if scope.available else []
-            kinds += [self.branch] * 2 if depth else []
-            kinds += [self.guarded] * 2 if depth and self.switched_off(scope) else []
-            kinds += [self.presence] * 3 if depth and self.uncertain(scope) else []
+            if depth:
+                kinds += [self.branch] * 2
+                kinds += [self.elements] * 2 if self.spelled else []
+            if depth and not scope.masked:
+                kinds += [self.guarded] * 2 if self.switched_off(scope) else []
+                kinds += [self.presence] * 3 if self.uncertain(scope) else []
             body.append(self.choose(*kinds)(scope, depth))
         return tuple(body)
 
@@ -392,31 +479,32 @@ def states(draw: st.DrawFn) -> tuple[State, ...]:
     return (*tensors, *scalars)
 
 
-MAXIMIZE = (
-    Let("grad.0", Grad()),
-    If(
-        Hyper("maximize", DType.BOOL),
-        (Let("grad.1", call("neg", Ref("grad.0", Grad().type))),),
-        (),
-        (Merge("grad.2", Ref("grad.1", Grad().type), Ref("grad.0", Grad().type)),),
-    ),
-)
+def _assigned_by(block: Block) -> set[str | None]:
+    """The states that ``block`` itself gives a new value."""
+    assignments = (stmt.merges if isinstance(stmt, If) else (stmt,) for stmt in block)
+    return {assignment.state for group in assignments for assignment in group}
 
 
 @st.composite
-def programs(draw: st.DrawFn) -> Program:
-    """A well-typed program. Its hyperparameters are those that it reads."""
-    build = _Builder(draw, draw(states()), Counter({"grad": 2}))
-    gradient = Ref("grad.2", Grad().type)
-    build.bounds[gradient] = STATE_BOUND
+def programs(draw: st.DrawFn, spelled: bool = False) -> Program:
+    """A well-typed program. Its hyperparameters are those that it reads.
+
+    ``spelled``: one that :func:`tests.specs.spec` can write down; it assigns every state, and may hold an ``If`` per
+    element.
+    """
+    build = _Builder(draw, draw(states()), spelled, versions=Counter({"grad": 2}))
+    build.bounds[GRADIENT] = STATE_BOUND
     always = frozenset(s.key for s in build.states if s.condition is None)
     scope = Scope(
-        current={"grad": gradient, "param": Param(), **{s.key: StateValue(s.key, s.rate) for s in build.states}},
-        visible=[gradient],
+        current={"grad": GRADIENT, "param": Param(), **{s.key: StateValue(s.key, s.rate) for s in build.states}},
+        visible=[GRADIENT],
         available=always,
         present=frozenset(s.key for s in build.states if s.key in always and s.initial is not None),
     )
-    body = (*MAXIMIZE, *build.block(scope, depth=2), *build.block(scope, depth=1), build.parameter(scope, 0))
+    body = (*MAXIMIZE, *build.block(scope, depth=2))
+    if spelled:
+        body += tuple(stmt for s in build.states for stmt in build.surely(scope, s.key))
+    body += (*build.block(scope, depth=1), build.parameter(scope, 0))
     return Program(
         name="Drawn",
         doc="",
@@ -428,6 +516,24 @@ def programs(draw: st.DrawFn) -> Program:
         new_states=tuple((s.key, scope.current[s.key]) for s in build.states),
         counts_steps=any(isinstance(e, Time) for e in _expressions(body)),
     )
+
+
+def without_masks(program: Program) -> Program:
+    """``program`` with every branch per element as ``select``s."""
+
+    def block(stmts: Block) -> Block:
+        flat: list[Stmt] = []
+        for s in stmts:
+            if isinstance(s, If):
+                s = replace(s, then=block(s.then), orelse=block(s.orelse))
+            if isinstance(s, If) and s.condition.type.is_tensor:
+                flat += [*s.then, *s.orelse]
+                flat += [Let(m.name, call("select", s.condition, m.then, m.orelse), m.state) for m in s.merges]
+            else:
+                flat.append(s)
+        return tuple(flat)
+
+    return program.with_body(block(program.body))
 
 
 def _expressions(body: Block):
@@ -466,6 +572,9 @@ class Case:
     def __repr__(self) -> str:
         return f"Case({program_text(self.program)}\n{self.hypers}\nparam = {self.param}\ngrads = {self.grads})"
 
+    def _repr_pretty_(self, printer, cycle: bool) -> None:
+        printer.text(repr(self))
+
     def run(self, program: Program | None = None) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
         """The interpreter's trajectory of ``program`` (this case's own unless given)."""
         return interpret.run(program or self.program, self.hypers, self.param, self.grads)
@@ -496,8 +605,8 @@ def arrays(seed: int, shape: tuple[int, ...], count: int) -> list[np.ndarray]:
 
 
 @st.composite
-def unfiltered_cases(draw: st.DrawFn) -> Case:
-    program = draw(programs())
+def unfiltered_cases(draw: st.DrawFn, drawn: st.SearchStrategy[Program]) -> Case:
+    program = draw(drawn)
     hypers = draw(hypers_of(program))
     steps = draw(st.integers(1, MAX_STEPS))
     param, *grads = arrays(draw(st.integers(0, 99)), draw(st.sampled_from(SHAPES)), steps + 1)
@@ -506,7 +615,7 @@ def unfiltered_cases(draw: st.DrawFn) -> Case:
 
 def cases() -> st.SearchStrategy[Case]:
     """Programs with data on which every correct way of computing them gives nearly the same."""
-    return unfiltered_cases().filter(is_stable)
+    return unfiltered_cases(programs()).filter(is_stable)
 
 
 NOISE = 1e-12

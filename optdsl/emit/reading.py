@@ -12,7 +12,7 @@ from optdsl.check.model import CheckedOptimizer, Report
 from optdsl.check.types import TypeChecker, hyperparameter_type
 from optdsl.ir.nodes import DType, Rate, Type, real
 from optdsl.syntax import ast
-from optdsl.syntax.printer import unparse
+from optdsl.syntax.printer import columns, unparse
 
 INDENT = "    "
 
@@ -35,11 +35,11 @@ def reading(checked: CheckedOptimizer) -> str:
         "states": [(_state(b.declaration, b.identifier), _type(real(b.rate))) for b in table.buffers.values()],
         "step": list(_block(optimizer.body, checker)),
     }
-    width = max((len(text) for rows in sections.values() for text, _ in rows), default=0)
+    width = max((columns(text) for rows in sections.values() for text, _ in rows), default=0)
     lines = [optimizer.name]
     for title, rows in sections.items():
         lines += [INDENT + title] if rows else []
-        lines += [f"{INDENT * 2}{text:<{width}}  {type_}".rstrip() for text, type_ in rows]
+        lines += [f"{INDENT * 2}{text}{' ' * (width - columns(text))}  {type_}".rstrip() for text, type_ in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -98,7 +98,7 @@ def _indented(rows: Iterable[Row]) -> Iterator[Row]:
 def bracketed(expr: ast.Expr) -> str:
     """``expr`` with brackets around every operation but the outermost."""
     text = _bracketed(expr)
-    return text[1:-1] if isinstance(expr, ast.Unary | ast.Binary | ast.Compare | ast.Cases) else text
+    return text[1:-1] if isinstance(expr, ast.Unary | ast.Binary | ast.Compare | ast.Cases | ast.Running) else text
 
 
 def _bracketed(expr: ast.Expr) -> str:

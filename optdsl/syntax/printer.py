@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from enum import IntEnum
 
 from optdsl.syntax import ast
@@ -17,6 +20,9 @@ INDENT = "    "
 
 FENCES = {"abs": ("|", "|"), "norm": ("‖", "‖"), "floor": ("⌊", "⌋"), "ceil": ("⌈", "⌉")}
 """Functions that are written around their one argument."""
+
+BARS = "|‖"
+"""Fences that look alike at both ends; they are not nested."""
 
 _RAISED = {ordinary: raised for raised, ordinary in SUPERSCRIPTS.items()}
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -110,18 +116,39 @@ def _doc(text: str) -> Iterator[str]:
 
 
 def _inputs(inputs: Sequence[ast.Input]) -> Iterator[str]:
-    lines = iter(_aligned([_input(i) for i in inputs]))
+    lines: list[list[ast.Input]] = []
+    for declaration in inputs:
+        if lines and _is_bare(declaration) and _is_bare(lines[-1][0], declaration.keyword_only):
+            lines[-1].append(declaration)
+        else:
+            lines.append([declaration])
     starred = False
-    for declaration, line in zip(inputs, lines, strict=True):
-        if declaration.keyword_only and not starred:
+    rows = [_input(line) for line in lines]
+    texts = _aligned([(head, "" if _is_long(where) else where, doc) for head, where, doc in rows])
+    for line, (_, where, _), text in zip(lines, rows, texts, strict=True):
+        if line[0].keyword_only and not starred:
             starred = True
             yield "*"
-        yield line
+        yield text
+        if _is_long(where):
+            yield INDENT + where
 
 
-def _input(node: ast.Input) -> tuple[str, ...]:
+def _is_long(where: str) -> bool:
+    """Whether constraints get a line of their own."""
+    return len(where) > 60
+
+
+def _is_bare(node: ast.Input, keyword_only: bool | None = None) -> bool:
+    """Whether an input is a name and nothing else, so that it can share a line with others (of ``keyword_only``)."""
+    bare = ast.Input(node.names[:1], None, None, keyword_only=node.keyword_only, span=node.span)
+    return node == bare and keyword_only in (None, node.keyword_only)
+
+
+def _input(line: Sequence[ast.Input]) -> tuple[str, str, str]:
     """The columns of one line: what it is, its constraints, its text."""
-    head = _names(node.names)
+    node = line[0]
+    head = _names(name for declaration in line for name in declaration.names)
     if node.python_name is not None:
         head += f" ({node.python_name})"
     if node.choices:
@@ -146,17 +173,23 @@ def _state(node: ast.State) -> tuple[str, ...]:
     return _name(node.name) + value + key + shape, " ".join(tails)
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Rows of cells with each column at one place; a cell that nothing follows takes no part in the widths."""
     widths = [0] * max(map(len, rows), default=0)
     for row in rows:
         for i, cell in enumerate(row):
             if any(row[i + 1 :]):
-                widths[i] = max(widths[i], len(cell))
-    return [
-        "".join(f"{cell:<{width}}{'    ' if width else ''}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+                widths[i] = max(widths[i], columns(cell))
+    return ["".join(_padded(c, w + 4 if w else 0) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def columns(text: str) -> int:
+    """How many columns ``text`` takes: a combining accent takes none."""
+    return sum(not unicodedata.combining(c) for c in text)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - columns(text))
 
 
 # ------------------------------------------------------------------------------------------------------ statements
@@ -193,7 +226,7 @@ def _block(body: Iterable[ast.Stmt]) -> Iterator[str]:
 def _brace(start: str, cases: tuple[ast.Case, ...]) -> Iterator[str]:
     """A brace over several lines, its conditions one below the other."""
     for i, line in enumerate(_aligned([_case(case) for case in cases])):
-        yield (" " * len(start) if i else start) + line
+        yield (" " * columns(start) if i else start) + line
 
 
 def _case(case: ast.Case) -> tuple[str, str]:
@@ -242,14 +275,16 @@ def _form(expr: ast.Expr) -> tuple[Level, str]:
         case ast.Cases(cases):
             return Level.VALUE, " ".join(" ".join(_case(case)) for case in cases)
         case ast.Running(op, body):
-            return Level.ATOM, f"{'∏' if op == '*' else '∑'}_{{i=1}}^{{t}} {_expr(body, Level.ATOM)}"
+            return Level.POSTFIX, f"{'∏' if op == '*' else '∑'}_{{i=1}}^{{t}} {_indexed(body)}"
 
 
 def _binary(expr: ast.Binary) -> tuple[Level, str]:
     left, right = expr.left, expr.right
     match expr.op:
         case "or":
-            return Level.OR, f"{_expr(left, Level.OR)} or {_expr(right, Level.AND)}"
+            chained = isinstance(left, ast.Binary) and left.op == "or"
+            # `and` inside `or` gets brackets that the grammar would not need
+            return Level.OR, f"{_expr(left, Level.OR if chained else Level.NOT)} or {_expr(right, Level.NOT)}"
         case "and":
             return Level.AND, f"{_expr(left, Level.AND)} and {_expr(right, Level.NOT)}"
         case "+" | "-":
@@ -286,7 +321,7 @@ def _exponent(expr: ast.Expr) -> str:
             return "".join(_RAISED[digit] for digit in str(value))
         case ast.StepTime():
             return "^t"
-        case ast.Name(symbol, ast.Time.NONE) if len(symbol.base) == 1 and symbol.base != "T" and not symbol.superscript:
+        case ast.Name(ast.Symbol(base, subscript="", superscript=""), ast.Time.NONE) if len(base) == 1 and base != "T":
             return "^" + _name(expr)
         case _:
             return f"^({_expr(expr, Level.OR)})"
@@ -296,7 +331,9 @@ def _call(expr: ast.Call) -> tuple[Level, str]:
     plain = len(expr.arguments) == 1 and not expr.parameters and not expr.over
     if plain and expr.function in FENCES:
         opening, closing = FENCES[expr.function]
-        return Level.ATOM, opening + _expr(expr.arguments[0], Level.OR) + closing
+        inside = _expr(expr.arguments[0], Level.OR)
+        if not any(bar in inside for bar in BARS):
+            return Level.ATOM, opening + inside + closing
     if plain and expr.function == "sqrt":
         operand = expr.arguments[0]
         return Level.FACTOR, "√" + _expr(operand, Level.JUXTAPOSED if _is_literal(operand) else Level.ATOM)
@@ -308,8 +345,17 @@ def _call(expr: ast.Call) -> tuple[Level, str]:
     return Level.ATOM, f"{expr.function}({arguments})"
 
 
+def _indexed(body: ast.Expr) -> str:
+    """What is multiplied or added up: a name with the index ``i`` for its time, if it has no other subscript."""
+    match body:
+        case ast.Name(symbol, ast.Time.NOW) if len(symbol.base) == 1 and not symbol.subscript:
+            return display(replace(symbol, subscript="i"))
+        case _:
+            return _expr(body, Level.ATOM)
+
+
 def _number(node: ast.Number) -> str:
-    return node.text or repr(node.value)
+    return node.text or ("∞" if node.value == math.inf else repr(node.value))
 
 
 def _name(node: ast.Name) -> str:

@@ -130,8 +130,8 @@ def _block(body: Iterable[ast.Stmt], depth: int) -> Iterator[str]:
 
 
 def _folded(row: str, end: str) -> list[str]:
-    """``row`` as lines of the source, the last with ``end`` at the right; no line breaks inside ``\\text{…}``."""
-    unbroken = re.sub(r"\\text\{[^{}]*\}", lambda text: text[0].replace(" ", _HELD), row)
+    """``row`` as lines of the source, the last with ``end`` at the right; no break is within ``\\text{…}`` or ``\\: ``."""
+    unbroken = re.sub(r"\\text\{[^{}]*\}|\\: ", lambda text: text[0].replace(" ", _HELD), row)
     lines = textwrap.wrap(
         unbroken,
         SOURCE_WIDTH - len(TIGHT) - 1,

@@ -6,6 +6,7 @@ text is escaped, and it never holds a double quote.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import IntEnum
 
 from optdsl.syntax import ast
@@ -178,6 +179,6 @@ def _call(expr: ast.Call) -> str:
 
 def _indexed(body: ast.Expr) -> str:
     """The summand of a running sum: its name with the index ``i`` in the place of ``t``."""
-    if isinstance(body, ast.Name):
-        return f"{{{symbol_latex(body.symbol)}}}_i"
+    if isinstance(body, ast.Name) and not body.symbol.subscript:
+        return symbol_latex(replace(body.symbol, subscript="i"))
     return _expr(body, Level.POWER)

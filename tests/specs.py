@@ -1,0 +1,147 @@
+"""Drawn IR programs written as specs: what the front end makes of the text must mean what the program means."""
+
+from __future__ import annotations
+
+from optdsl.ir.nodes import (
+    Block,
+    Const,
+    DType,
+    Expr,
+    Hyper,
+    If,
+    Let,
+    Op,
+    Param,
+    Present,
+    Program,
+    Ref,
+    Scalar,
+    State,
+    StateValue,
+    Time,
+)
+from optdsl.source import Source, Span
+from optdsl.syntax import ast
+from optdsl.syntax.ast import Symbol
+from tests.strategies import CHOICES, SYMBOLS
+
+NOWHERE = Span(Source("<drawn>", ""), 0, 0)
+
+BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "^", "and": "and", "or": "or"}
+COMPARE = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}
+
+NAMES = {
+    **{key: Symbol(text[0], subscript={"₁": "1", "₂": "2"}.get(text[1:], "")) for key, text in SYMBOLS.items()},
+    **{key: Symbol(key) for key in ("amsgrad", "nesterov", "mode", "large", "denom", "u")},
+    "param": Symbol("θ"),
+    "grad": Symbol("g"),
+    "m_hat": Symbol("m", "hat"),
+    "rho": Symbol("ρ"),
+    "alpha": Symbol("α"),
+}
+TIMELESS = ("rho", "alpha", "large")
+"""Locals that are written without a time."""
+
+
+def spec(program: Program) -> ast.Module:
+    """The module that says what ``program``, drawn with ``spelled=True``, does."""
+    _, _, *body = program.body  # after the gradient, and maximize, which no spec mentions
+    gradient = ast.Assign((_name("grad", ast.Time.NOW),), ast.Gradient(NOWHERE), None, NOWHERE)
+    optimizer = ast.Optimizer(
+        name=program.name,
+        base=None,
+        doc=program.doc,
+        inputs=tuple(_input(s) for s in program.scalars),
+        states=tuple(_state(s) for s in program.states),
+        body=(gradient, *_block(tuple(body))),
+        returns=_name("param", ast.Time.NOW),
+        span=NOWHERE,
+    )
+    return ast.Module((), (), (optimizer,), NOWHERE)
+
+
+def _name(identifier: str, time: ast.Time = ast.Time.NONE) -> ast.Name:
+    return ast.Name(NAMES[identifier], time, NOWHERE)
+
+
+def _input(scalar: Scalar) -> ast.Input:
+    assert scalar.default is not None
+    name, default = _name(scalar.name), expr(scalar.default)
+    is_word = name.symbol.base == scalar.name
+    choices = CHOICES if scalar.dtype is DType.CHOICE else ()
+    return ast.Input((name,), None if is_word else scalar.name, (default,), choices=choices, span=NOWHERE)
+
+
+def _state(state: State) -> ast.State:
+    absent = state.initial is None
+    return ast.State(
+        name=_name(state.key, ast.Time.NONE if absent else ast.Time.INITIAL),
+        value=None if absent else expr(state.initial),
+        key=state.key,
+        condition=None if state.condition is None else expr(state.condition),
+        span=NOWHERE,
+    )
+
+
+def _block(block: Block, masked: bool = False) -> tuple[ast.Stmt, ...]:
+    """``masked``: inside ``for i = 0, 1, …``, which a branch per element opens once."""
+    statements: list[ast.Stmt] = []
+    for stmt in block:
+        match stmt:
+            case Let(value=value, identifier=identifier):
+                time = ast.Time.NONE if identifier in TIMELESS else ast.Time.NOW
+                statements.append(ast.Assign((_name(identifier, time),), expr(value), None, NOWHERE))
+            case If(condition) if condition.type.is_tensor and not masked:
+                statements.append(ast.ForElements((_if(stmt, True),), NOWHERE))
+            case If():
+                statements.append(_if(stmt, masked))
+    return tuple(statements)
+
+
+def _if(stmt: If, masked: bool) -> ast.If:
+    branch = ast.Branch(expr(stmt.condition), _block(stmt.then, masked), NOWHERE)
+    orelse = _block(stmt.orelse, masked)
+    match orelse:
+        case (ast.If(branches, rest),):
+            return ast.If((branch, *branches), rest, NOWHERE)
+        case _:
+            return ast.If((branch,), orelse, NOWHERE)
+
+
+def expr(e: Expr) -> ast.Expr:
+    """``e`` as a spec writes it."""
+    match e:
+        case Const(bool() as value):
+            return ast.Bool(value, NOWHERE)
+        case Const(None):
+            return ast.NoneLiteral(NOWHERE)
+        case Const(str() as value):
+            return ast.String(value, NOWHERE)
+        case Const(value):
+            number = ast.Number(abs(value), "", NOWHERE)
+            return ast.Unary("-", number, NOWHERE) if value < 0 else number
+        case Hyper(name):
+            return _name(name)
+        case Time():
+            return ast.StepTime(NOWHERE)
+        case Param():
+            return _name("param", ast.Time.PREVIOUS)
+        case StateValue(key):
+            return _name(key, ast.Time.PREVIOUS)
+        case Present():
+            return ast.Compare((ast.StepTime(NOWHERE), ast.Number(1, "1", NOWHERE)), (">",), NOWHERE)
+        case Ref(identifier=identifier):
+            return _name(identifier, ast.Time.NONE if identifier in TIMELESS else ast.Time.NOW)
+        case Op("neg", (operand,)):
+            return ast.Unary("-", expr(operand), NOWHERE)
+        case Op("not", (operand,)):
+            return ast.Unary("not", expr(operand), NOWHERE)
+        case Op("select", (condition, then, orelse)):
+            first = ast.Case(expr(then), expr(condition), NOWHERE)
+            return ast.Cases((first, ast.Case(expr(orelse), None, NOWHERE)), NOWHERE)
+        case Op(op, args) if op in BINARY:
+            return ast.Binary(BINARY[op], expr(args[0]), expr(args[1]), NOWHERE)
+        case Op(op, args) if op in COMPARE:
+            return ast.Compare(tuple(map(expr, args)), (COMPARE[op],), NOWHERE)
+        case Op(op, args):
+            return ast.Call(op, tuple(map(expr, args)), span=NOWHERE)
