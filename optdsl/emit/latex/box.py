@@ -130,7 +130,7 @@ def _block(body: Iterable[ast.Stmt], depth: int) -> Iterator[str]:
 
 
 def _folded(row: str, end: str) -> list[str]:
-    """``row`` as lines of the source, the last with ``end`` at the right; no break is within ``\\text{…}`` or ``\\: ``."""
+    r"""``row`` as lines of the source, the last with ``end`` at the right; ``\text{…}`` stays on one line."""
     unbroken = re.sub(r"\\text\{[^{}]*\}|\\: ", lambda text: text[0].replace(" ", _HELD), row)
     lines = textwrap.wrap(
         unbroken,
