@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +25,14 @@ SPECS = Path(__file__).parents[2] / "specs"
 class Case:
     """An optimizer of ``specs/`` and its twin in torch.optim.
 
-    ``rtol``: how far results may be apart after :data:`STEPS` steps, by dtype. ``accepts``: what torch's errors say of
-    arguments that work here.
+    ``rtol``: how far results may be apart after :data:`STEPS` steps, by dtype. ``foreach_rtol``: the least that this is
+    with ``foreach``, where torch's own foreach computes scalars in float32 and its for-loop does not. ``accepts``: what
+    torch's errors say of arguments that work here.
     """
 
     name: str
     rtol: tuple[float, float, float] = (1e-12, 5e-6, 5e-2)
+    foreach_rtol: float = 0.0
     accepts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -56,14 +58,23 @@ class Case:
         """Those of ``kwargs`` that the optimizer takes."""
         return {name: value for name, value in kwargs.items() if name in inspect.signature(self.torchs).parameters}
 
-    def tolerance(self, dtype: torch.dtype) -> float:
-        return dict(zip((torch.float64, torch.float32, torch.bfloat16), self.rtol, strict=True))[dtype.to_real()]
+    def tolerance(self, dtype: torch.dtype, variant: Mapping[str, Any] | None = None) -> float:
+        rtol = dict(zip((torch.float64, torch.float32, torch.bfloat16), self.rtol, strict=True))[dtype.to_real()]
+        return max(rtol, self.foreach_rtol) if variant and variant.get("foreach") else rtol
 
 
 CASES = (
     Case("Adam", accepts=("as a Tensor is not supported for capturable=False and foreach=True",)),
     Case("AdamW", accepts=("as a Tensor is not supported for capturable=False and foreach=True",)),
     Case("SGD"),
+    Case("NAdam"),
+    Case("RAdam"),
+    Case("Adamax"),
+    Case("Adadelta"),
+    Case("Adagrad"),
+    Case("ASGD", foreach_rtol=1e-6),
+    Case("RMSprop"),
+    Case("Rprop"),
 )
 
 STEPS = 25

@@ -45,7 +45,7 @@ def test_a_checkpoint_of_torchs_goes_on_in_ours(case: Case, kwargs: dict[str, An
     ours = continued(case.ours, torchs, {})
     for optimizer in (torchs, ours):
         train(optimizer, range(4, 8))
-    assert_agree(ours, torchs, case.tolerance(dtype))
+    assert_agree(ours, torchs, case.tolerance(dtype, kwargs))
 
 
 @pytest.mark.parametrize("dtype", (torch.float64, torch.complex64), ids=("float64", "complex64"))
@@ -59,7 +59,7 @@ def test_a_checkpoint_of_ours_goes_on_in_torchs(case: Case, kwargs: dict[str, An
     ]
     for optimizer in continued_twice:
         train(optimizer, range(4, 8))
-    assert_agree(*continued_twice, rtol=case.tolerance(dtype))
+    assert_agree(*continued_twice, rtol=case.tolerance(dtype, kwargs))
 
 
 @every_case
