@@ -68,10 +68,21 @@ def _load(file: Path) -> lark.Lark | None:
         return None
 
 
+def _plain(value: Any) -> Any:
+    """``value`` with plain strings for Lark's tokens, which are strings too."""
+    if isinstance(value, dict):
+        return {_plain(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    return str(value) if isinstance(value, str) else value
+
+
 def _store(parser: lark.Lark, file: Path) -> None:
     """Write the tables of ``parser`` to ``file``, all at once; a folder that refuses is no error."""
-    content = io.BytesIO()
-    parser.save(content, exclude_options={"postlex"})
+    saved = io.BytesIO()
+    parser.save(saved, exclude_options={"postlex"})
+    saved.seek(0)
+    content = pickle.dumps(_plain(pickle.load(saved)), protocol=pickle.HIGHEST_PROTOCOL)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
@@ -79,7 +90,7 @@ def _store(parser: lark.Lark, file: Path) -> None:
         return
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(content.getvalue())
+            stream.write(content)
         os.replace(temporary, file)
     except OSError:
         os.unlink(temporary)

@@ -143,17 +143,15 @@ class _Speller:
         while at < len(text):
             plain = (_PLAIN_IN_CASES if self.in_cases else _PLAIN).search(text, at)
             stop = plain.start() if plain else len(text)
-            special = _SPECIAL.match(text, stop) if plain else None
-            # a combining mark belongs to the ASCII letter before it, a comment takes the blanks before it
-            if plain and stop > at and unicodedata.combining(text[stop]):
-                stop -= 1
-                special = _SPECIAL.match(text, stop)
+            if plain and stop > at and "\u0300" <= text[stop] <= "\u036f" and " " <= text[stop - 1] <= "~":
+                stop -= 1  # the mark belongs to the character before it
             if stop > at:
                 self.write(text[at:stop], at, stop, verbatim=True)
-            if special is None:
-                at = stop
-                continue
-            at = getattr(self, "_" + str(special.lastgroup))(special)
+            at = stop
+            if plain:
+                special = _SPECIAL.match(text, at)
+                assert special is not None
+                at = getattr(self, f"_{special.lastgroup}")(special)
         self.write("\n", len(text), len(text))
         return Spelled(
             self.source,

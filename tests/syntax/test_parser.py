@@ -265,7 +265,19 @@ def test_what_follows_from_an_unreadable_character_is_not_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x" + "\n" * 3, "(" * 500, "{" * 500, "\\" * 500, '"""' * 5, "|" * 500, "^" * 500, "if\n" * 9]
+    "text",
+    [
+        "x" + "\n" * 3,
+        "(" * 500,
+        "{" * 500,
+        "\\" * 500,
+        '"""' * 5,
+        "|" * 500,
+        "^" * 500,
+        "if\n" * 9,
+        "\n\u0302",
+        "\t\u0302",
+    ],
 )
 def test_hopeless_text_is_only_reported(text: str) -> None:
     assert parse(Source("<test>", text)).diagnostics

@@ -72,11 +72,14 @@ class Names(Base):
             stem, _, last = part.rpartition("_")
             if last in TIMES and SUBSCRIPT.fullmatch(stem):
                 return self._subscripted(*self._subscripted(symbol, time, stem, span), last, span)
+            glued = re.fullmatch(r"([0-9]+)([A-Za-z].*)", part)
             self._report(
                 "E012",
                 f"`{part}` cannot be a subscript" if part else "a subscript is missing",
                 span,
-                help="a subscript is a number, a word, a sign, or a time: t, t-1, t+1 or 0",
+                help=f"put a space between `{glued[1]}` and `{glued[2]}` to multiply"
+                if glued
+                else "a subscript is a number, a word, a sign, or a time: t, t-1, t+1 or 0",
             )
         elif len(symbol.base) > 1:
             return replace(symbol, base=f"{symbol.base}_{part}"), time
