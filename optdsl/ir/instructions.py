@@ -19,7 +19,8 @@ class Instruction:
     Operations, by how many tensors and scalars they take (``a, b, c`` tensors, ``s`` a scalar):
 
     - ``add``: a + b, a + s, a + s·b;  ``mul``, ``div``, ``maximum``, ``minimum``, ``pow`` and comparisons: a∘b, a∘s
-    - ``addcmul``, ``addcdiv``: a + b·c, a + s·b·c;  ``lerp``: a + s·(b - a);  ``rpow``: s^a;  ``clamp``: a between two scalars
+    - ``addcmul``, ``addcdiv``: a + b·c, a + s·b·c;  ``lerp``: a + s·(b - a);  ``rpow``: s^a
+    - ``clamp``: a between two scalars
     - ``neg sqrt abs sign exp log floor reciprocal logical_not`` and ``clone``: of a
     - ``where``: ``operands`` and ``scalars`` hold only the places of (condition, then, else) that ``layout`` says:
       ``t`` for the next tensor, ``s`` for the next scalar

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import product
 
 from optdsl.ir.instructions import Instruction
 from optdsl.ir.nodes import Const, DType, Expr, Let, Op, Rate, Ref, Type, children, walk, with_children
@@ -27,8 +28,8 @@ def best_covering(let: Let, names: Names, target: Target, places: Places, live: 
     """
 
     def coverings() -> Iterator[Covering]:
-        for value in _alternatives(let.value):
-            cover = Cover(names, target, let, places, live)
+        for value, in_state in product(_alternatives(let.value), (True, False)):
+            cover = Cover(names, target, let, places, live, in_state)
             cover.materialize_shared(value)
             yield cover.finish(cover.shared(value), may_be_absent)
 
@@ -46,13 +47,11 @@ def _alternatives(x: Expr) -> list[Expr]:
     terms: list[Term] = []
     for t in to_sum(x):
         sums = [f for f in t.numerator if len(to_sum(f)) > 1]
-        if len(sums) == 1 and len(t.numerator) == 1 and len(t.denominator) == 1:
+        if len(sums) == 1 and len(t.numerator) == 1 and len(t.denominator) <= 1:
             terms += [
                 Term(t.coefficient * inner.coefficient, inner.numerator, inner.denominator + t.denominator)
                 for inner in to_sum(sums[0])
             ]
-        elif len(sums) == 1 and len(t.numerator) == 1 and not t.denominator:
-            terms += [inner.scaled(t.coefficient) for inner in to_sum(sums[0])]
         else:
             terms.append(t)
     expanded = from_sum(to_sum(from_sum(tuple(terms))))
@@ -62,10 +61,12 @@ def _alternatives(x: Expr) -> list[Expr]:
 class Cover:
     """The code for one ``Let`` under way."""
 
-    def __init__(self, names: Names, target: Target, let: Let, state: Places, live: Live):
+    def __init__(self, names: Names, target: Target, let: Let, state: Places, live: Live, in_state: bool):
         self.names = names
         self.target = target
         self.let = let
+        self.in_state = in_state
+        """Whether sums are accumulated in the buffer of the state that is assigned, where one of their terms is it."""
         self.state = state.copy()
         self.code: list[Instruction] = []
         self.live_buffers: set[str] = set()
@@ -276,7 +277,7 @@ class Cover:
                 return 9, 0
             plain = len(t.numerator) == 1 and not t.denominator
             atom = t.numerator[0] if plain and t.numerator[0] in self.state.places else None
-            in_state = atom is not None and self.state.places[atom].buffers == {self.let.state}
+            in_state = self.in_state and atom is not None and self.state.places[atom].buffers == {self.let.state}
             return (0 if in_state else 1 if t.coefficient.is_one else 2), 0
 
         return min(terms, key=rank)
@@ -395,7 +396,7 @@ class Cover:
             return self.code, self.detached(place, key)
         last = self.code[-1] if self.code else None
         if self.target.out and last is not None and last.target == place.variable and _has_out(last):
-            self.code[-1] = replace(last, target=key, out=True)
+            self.code[-1] = replace(last, target=key, in_place=False, out=True)
         else:
             self.code.append(Instruction("copy", key, (key, place.variable), in_place=True))
         return self.code, Place(key, frozenset((key,)))
@@ -432,8 +433,8 @@ class Cover:
 
 
 def _has_out(i: Instruction) -> bool:
-    """Whether the operation, not in place as it is, can write into a given buffer."""
-    return not i.in_place and i.op not in ("choose", "clone") and not (i.op == "where" and i.scalars)
+    """Whether the operation can write into a given buffer."""
+    return i.op not in ("choose", "clone") and not (i.op == "where" and i.scalars)
 
 
 def _renamed(i: Instruction, old: str, new: str, first: bool) -> Instruction:

@@ -46,7 +46,7 @@ def propagate_copies(program: Program) -> Program:
 
 def forget_passing_states(program: Program) -> Program:
     """A new value of a tensor state that is itself replaced later in the step need not be in the state's buffer."""
-    kept = {v for v in (program.param, *(v for _, v in program.new_states))}
+    kept = {program.param, *(v for _, v in program.new_states)}
     for stmt in statements(program.body):
         if isinstance(stmt, If):
             kept |= {v for m in stmt.merges if m.state is not None for v in (m.then, m.orelse)}
