@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from optdsl.check import conditions, walk
@@ -90,16 +90,18 @@ class _Flow:
         yield from self.reads(first.condition, stmt)
         before, outer = dict(self.assigned), (self.facts, self.present)
         self.enter(first.condition, True, stmt)
+        present = [self.present]
         yield from self.block(first.body)
         then, self.assigned = self.assigned, before
         self.facts, self.present = outer
         self.enter(first.condition, False, stmt)
+        present.append(self.present)
         if rest:
             yield from self.branch(ast.If(rest, stmt.orelse, stmt.span))
         else:
             yield from self.block(stmt.orelse)
         self.facts, self.present = outer
-        self.assigned = _joined(then, self.assigned)
+        self.assigned = _joined((then, self.assigned), present)
 
     def cases(self, cases: ast.Cases, stmt: ast.Stmt | None) -> Iterator[Diagnostic]:
         outer = self.facts, self.present
@@ -238,12 +240,14 @@ class _Flow:
                 return
 
 
-def _joined(then: Paths, orelse: Paths) -> Paths:
-    """What is assigned after a branch: always, where both sides always assign."""
+def _joined(sides: tuple[Paths, Paths], present: Sequence[frozenset[ast.Symbol]]) -> Paths:
+    """What is assigned after a branch: always, where each side always assigns, or has a value from an earlier step."""
     joined: Paths = {}
-    for key in {**then, **orelse}:
-        sides = [side[key] for side in (then, orelse) if key in side]
-        joined[key] = Assigned(sides[0].place, len(sides) == 2 and all(side.always for side in sides))
+    for key in {**sides[0], **sides[1]}:
+        places = [side.get(key) for side in sides]
+        kept = (key[0] in symbols for symbols in present)
+        always = all((place is not None and place.always) or k for place, k in zip(places, kept, strict=True))
+        joined[key] = Assigned(next(place.place for place in places if place is not None), always)
     return joined
 
 
@@ -275,8 +279,8 @@ def _always_assigned(buffer: Buffer, subject: CheckedOptimizer) -> Iterator[Diag
 
 
 def _assigns(body: tuple[ast.Stmt, ...], symbol: ast.Symbol, facts: frozenset[conditions.Fact]) -> bool:
-    """True if ``body`` certainly assigns ``symbol`` where ``facts`` hold."""
-    return any(_statement_assigns(stmt, symbol, facts) for stmt in body)
+    """True if ``symbol`` certainly has a value after ``body`` where ``facts`` hold: from it, or an earlier step."""
+    return conditions.is_later_step(facts) or any(_statement_assigns(stmt, symbol, facts) for stmt in body)
 
 
 def _statement_assigns(stmt: ast.Stmt, symbol: ast.Symbol, facts: frozenset[conditions.Fact]) -> bool:
