@@ -53,7 +53,7 @@ class Binary:
 
     @cached_property
     def loops(self) -> tuple[list[Access], list[Access]]:
-        """The accesses to tensors in the loop with wide ones, and in the narrow loop that comes after the last of them."""
+        """The accesses to tensors in the wide loop, and in the narrow one: those after the last wide access."""
         accesses = self._ptx_accesses() if self.is_nvidia else self._amdgcn_accesses()
         widest = max(access.bytes for access in accesses)
         end = max(i for i, access in enumerate(accesses, start=1) if access.bytes == widest)

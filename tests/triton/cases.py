@@ -62,6 +62,15 @@ CASES = (
     Case("SGD", 3),
     Case("SGD", 5, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
     Case("SGD", 4, {"momentum": 0.9}, assigned=False),
+    Case("NAdam", 7, {"weight_decay": 0.1}),
+    Case("RAdam", 7),
+    Case("Adamax", 7),
+    Case("Adadelta", 7),
+    Case("Adagrad", 5),
+    Case("ASGD", 5),
+    Case("RMSprop", 5),
+    Case("RMSprop", 9, {"centered": True, "momentum": 0.9}),
+    Case("Rprop", 7),
 )
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)

@@ -10,9 +10,14 @@ from tests.triton.harness import Package, faithful_interpreter
 
 
 @pytest.fixture(scope="session")
-def interpreted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Package]:
+def interpreter() -> Iterator[None]:
     with faithful_interpreter():
-        yield Package(tmp_path_factory.mktemp("interpreted"), interpret=True)
+        yield
+
+
+@pytest.fixture(scope="session")
+def interpreted(interpreter: None, tmp_path_factory: pytest.TempPathFactory) -> Package:
+    return Package(tmp_path_factory.mktemp("interpreted"), interpret=True)
 
 
 @pytest.fixture(scope="session")

@@ -43,14 +43,33 @@ class Package:
         return self.module(module)
 
     def module(self, name: str) -> ModuleType:
+        """A module of the package, imported if it has not been."""
         sys.path.insert(0, str(self.folder.parent))
         try:
-            with triton.knobs.runtime.scope():
-                triton.knobs.runtime.interpret = self.interpret
+            with interpretation(self.interpret):
                 importlib.invalidate_caches()
                 return importlib.import_module(f"{self.name}.{name}")
         finally:
             sys.path.remove(str(self.folder.parent))
+
+
+@contextmanager
+def interpretation(on: bool) -> Iterator[None]:
+    """Kernels defined here are made for the interpreter, or to be compiled."""
+    with triton.knobs.runtime.scope():
+        triton.knobs.runtime.interpret = on
+        yield
+
+
+def load_fused(spec: Path) -> ModuleType:
+    """``optdsl.load(spec)``, with fused steps that run on the CPU, in the interpreter."""
+    module = optdsl.load(spec)
+    for optimizer in (module.__dict__[name] for name in module.__all__):
+        package, _, name = optimizer.__module__.rpartition(".")
+        with interpretation(True):
+            importlib.import_module(f"{package}._{name}_triton")
+        sys.modules[f"{package}._support.fused"].BACKENDS["cpu"] = "triton"
+    return module
 
 
 @contextmanager
