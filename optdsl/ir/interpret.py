@@ -247,7 +247,7 @@ class _Evaluator:
                     return np.where(holds, self._present(then), self._present(orelse))
                 return self._present(then if holds else orelse)
             case Op("full", (value,)):
-                return np.full_like(self.param, self._present(value))
+                return np.full(np.shape(self.param), self._present(value))
             case Op(op, args):
                 return OPERATIONS[op](*map(self._present, args))
         raise TypeError(f"not an expression: {expr!r}")

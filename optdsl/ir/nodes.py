@@ -180,7 +180,7 @@ Expr = Const | Hyper | Time | Param | Grad | StateValue | Present | Ref | Op
 class Operation:
     arity: int
     result: DType | None
-    """Type of the result; None: that of the last argument (``select``)."""
+    """Type of the result; None: that of the last argument (``select``, ``full``)."""
 
 
 _R, _B = DType.REAL, DType.BOOL
@@ -190,7 +190,7 @@ OPERATIONS: dict[str, Operation] = {
     **{op: Operation(2, _B) for op in ("lt", "le", "gt", "ge", "eq", "ne", "and", "or")},
     "not": Operation(1, _B),
     "select": Operation(3, None),
-    "full": Operation(1, _R),
+    "full": Operation(1, None),
 }
 """Every operation. ``min``, ``max`` and comparisons propagate NaN as torch's do; ``sign(0) = 0``; ``select(c, a, b)``
 is ``a`` where ``c`` holds, else ``b`` (the arm not chosen may be anything, NaN included); ``eq``/``ne`` also compare

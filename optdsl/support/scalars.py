@@ -65,8 +65,7 @@ def logical_not(x: bool | Tensor) -> bool | Tensor:
     return x.logical_not() if isinstance(x, Tensor) else not x
 
 
-def full_like(tensor: Tensor, x: Scalar) -> Tensor:
-    """``x`` everywhere, in ``tensor``'s shape and dtype; autograd follows ``x``."""
-    if isinstance(x, Tensor):
-        return x.to(tensor.dtype).expand_as(tensor).clone()
-    return torch.full_like(tensor, x)
+def full_like(tensor: Tensor, x: Scalar, dtype: torch.dtype | None = None) -> Tensor:
+    """``x`` everywhere, in ``tensor``'s shape and (unless given) dtype; autograd follows ``x``."""
+    dtype = dtype or tensor.dtype
+    return x.to(dtype).expand_as(tensor).clone() if isinstance(x, Tensor) else torch.full_like(tensor, x, dtype=dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from optdsl.ir.nodes import Const, Expr, Grad, Hyper, Op, Param, Present, Ref, StateValue, Time
+from optdsl.ir.nodes import Const, DType, Expr, Grad, Hyper, Op, Param, Present, Ref, StateValue, Time
 
 # Python's precedences: the higher binds tighter.
 _OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(9)
@@ -112,6 +112,8 @@ class TensorPrinter(HostPrinter):
                 return super().function(x)
             case Op("abs", (a,)):
                 return f"abs({self(a)})", _ATOM
+            case Op("full", (a,)) if x.type.dtype is DType.BOOL:
+                return self.text(a)
             case Op("full", (a,)):
                 return f"scalars.full_like(param, {self(a)})", _ATOM
             case Op("select", (c, a, b)):

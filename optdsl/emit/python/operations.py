@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from optdsl.emit.python.expressions import HostPrinter
 from optdsl.ir.instructions import Branch, Code, Instruction
-from optdsl.ir.nodes import Const, Expr, Op, Rate
+from optdsl.ir.nodes import Const, DType, Expr, Op, Rate
 
 LINE = 110
 """Emitted lines are kept within this many columns where they can be broken."""
@@ -132,7 +132,7 @@ class LoopPrinter:
         prefix = "" if i.out or i.in_place else "torch."
         match i.op:
             case "full_like":
-                return f"torch.full_like({a}, {s[0]})"
+                return f"torch.full_like({a}, {s[0]}{_dtype(i)})"
             case "rpow":
                 return f"{prefix}pow({s[0]}, {a})"
             case "where":
@@ -149,6 +149,10 @@ class LoopPrinter:
                 return f"{a} {'&' if op == 'logical_and' else '|'} {(*i.operands[1:], *(f'({x})' for x in s))[0]}"
             case op:
                 return f"{prefix}{op}({', '.join((*i.operands, *self.scalar_arguments(i)))})"
+
+
+def _dtype(i: Instruction) -> str:
+    return ", dtype=torch.bool" if i.scalars[0].type.dtype is DType.BOOL else ""
 
 
 def where_arguments(i: Instruction, scalars: list[str]) -> list[str]:
@@ -239,7 +243,7 @@ def _single(i: Instruction, s: list[str], device_scalars: bool) -> str:
         case "clone":
             return f"torch.clone({a})"
         case "full_like":
-            return f"{'scalars' if device_scalars else 'torch'}.full_like({a}, {s[0]})"
+            return f"{'scalars' if device_scalars else 'torch'}.full_like({a}, {s[0]}{_dtype(i)})"
         case "rpow":
             return f"torch.pow({s[0]}, {a})"
         case "where":

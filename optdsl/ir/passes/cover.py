@@ -150,6 +150,8 @@ class Cover:
         if x in self.state.places:
             return self.read(x)
         match x:
+            case Op("full", (s,)):
+                return self.read(self.filled(s, role))
             case Op() if x.type.dtype is DType.BOOL:
                 return self.condition(x)
             case Op("sqrt" | "abs" | "sign" | "exp" | "log" | "floor" as op, (a,)):
@@ -166,8 +168,6 @@ class Cover:
                 return self.emit("pow", self.values((a, role), (b, role)), role=role)
             case Op("select", (c, a, b)):
                 return self.where(c, a, b, role)
-            case Op("full", (s,)):
-                return self.read(self.filled(s, role))
             case _:
                 return self.sum(x, role)
 
@@ -241,7 +241,7 @@ class Cover:
         """A tensor that is ``scalar`` everywhere."""
         place = self.temporary(role)
         self.code.append(Instruction("full_like", place.variable, ("param",), (scalar,)))
-        ref = Ref(f"{place.variable}.filled", Type(DType.REAL, Rate.ELEMENT))
+        ref = Ref(f"{place.variable}.filled", Type(scalar.type.dtype, Rate.ELEMENT))
         self.state.places[ref] = place
         self.unread[ref] += 1
         return ref
