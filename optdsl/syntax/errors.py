@@ -70,7 +70,7 @@ _VALUE_STARTS = frozenset(
     "NAME NUMBER CALLEE LPAR LBAR LDBAR BAR DBAR LFLOOR LCEIL ROOT NABLA RUNNING TRUE FALSE NONE STRING PLUS_MINUS NOT "
     "LBRACE".split()
 )
-_OPERATORS = frozenset("PLUS_MINUS SLASH _DOT MATMUL CARET POWER_BRACE TRANSPOSE COMPARE _EQUAL IS AND OR OVER".split())
+_OPERATORS = frozenset("PLUS_MINUS SLASH _DOT MATMUL CARET POWER_BRACE TRANSPOSE COMPARE _EQUAL IS AND OR".split())
 _TITLES = {
     "_NL": "the end of the line",
     "_INDENT": "deeper indentation",
@@ -142,24 +142,24 @@ def double_equals(span: Span) -> Diagnostic:
 
 
 def _missing_block(m: Mistake) -> Explanation | None:
-    if m.accepts - {"BAR"} != {"_INDENT"}:
+    if m.accepts != {"_INDENT"}:
         return None
-    at = m.span if m.line else Span(m.spelled.source, m.span.start, m.span.start)
-    previous = _line_before(m.spelled, m.token)
-    if previous is not None:
-        at = previous
-    diagnostic = Diagnostic(
-        "E034", "an indented block must follow this line", at, help="indent the lines that belong to it"
+    return Explanation(
+        Diagnostic(
+            "E034",
+            "an indented block must follow this line",
+            _line_before(m),
+            help="indent the lines that belong to it",
+        ),
+        (m.insert("_INDENT", ""), m.insert("_DEDENT", ""), m.token),
     )
-    return Explanation(diagnostic, (m.insert("_INDENT", ""), m.insert("_DEDENT", ""), m.token))
 
 
-def _line_before(spelled: Spelled, token: Token) -> Span | None:
-    """The last line with text before ``token``."""
-    before = spelled.text[: tokens.start(token)].rstrip()
-    start = before.rfind("\n") + 1
-    start += len(before[start:]) - len(before[start:].lstrip())
-    return spelled.span(start, len(before)) if before[start:] else None
+def _line_before(m: Mistake) -> Span:
+    """The last line with text before the unexpected token."""
+    before = m.spelled.text[: tokens.start(m.token)].rstrip()
+    line = before[before.rfind("\n") + 1 :]
+    return m.spelled.span(len(before) - len(line.lstrip()), len(before))
 
 
 def _unexpected_indent(m: Mistake) -> Explanation | None:
@@ -437,12 +437,12 @@ def _expected(accepts: frozenset[str]) -> str:
     """What would fit, in words; empty where that is too much to list."""
     titles: list[str] = []
     rest = set(accepts)
-    if "SLASH" in accepts:
-        titles.append("an operator")
-        rest -= _OPERATORS | _VALUE_STARTS
-    elif {"NAME", "LPAR"} <= accepts:
+    if "SLASH" not in accepts and {"NAME", "LPAR"} <= accepts:
         titles.append("a value")
         rest -= _VALUE_STARTS
+    elif accepts & (_OPERATORS - {"_EQUAL"}):
+        titles.append("an operator")
+        rest -= _OPERATORS | _VALUE_STARTS
     rest -= {"BAR", "DBAR", "_DEDENT", "_INDENT"}
     if "KEY_OPEN" in rest:
         rest.discard("LPAR")

@@ -20,6 +20,9 @@ from optdsl.syntax.vocabulary import FUNCTIONS, RESERVED
 MAX_DEPTH = 40
 """How deep brackets and blocks may be nested."""
 
+TAB_WIDTH = 8
+"""How many columns a tab reaches to, at most."""
+
 ALWAYS_ACCEPTED = ("_NL", "BAR", "DBAR", "LPAR", "NAME")
 """Raw tokens that the lexer passes on in every state; layout decides what they mean."""
 
@@ -61,6 +64,7 @@ class Layout:
         self.cases = False  # the current line has a brace of cases
         self.line: list[Token] = []  # tokens of the current logical line
         self.initialize: int | None = None  # indentation of the `initialize:` whose block we are in
+        self.odd: dict[int, int] = {}  # widths that no block has, and the indentation they are taken for
         self.indentation = ""  # the character that this file indents with
 
     def feed(self, raw: Token) -> Iterator[Token]:
@@ -193,7 +197,7 @@ class Layout:
 
     def _line_break(self, raw: Token) -> Iterator[Token]:
         blanks = raw.value.rpartition("\n")[2]
-        indent = len(blanks.expandtabs(8))
+        indent = len(blanks.expandtabs(TAB_WIDTH))
         rest = tokens.end(raw)
         ends = rest >= len(self.text)
         if ends:
@@ -246,6 +250,7 @@ class Layout:
 
     def _indentation(self, at: int, indent: int) -> Iterator[Token]:
         """The tokens that open or close blocks before the line whose text begins at offset ``at``."""
+        indent = self._level(at, indent)
         if self.initialize is not None and indent <= self.initialize:
             self.initialize = None
         self.indent = indent
@@ -255,18 +260,26 @@ class Layout:
                 span = self.spelled.span(at, at)
                 raise LayoutError(Diagnostic("E008", f"blocks are nested more than {MAX_DEPTH} deep", span))
             yield tokens.make("_INDENT", "", at)
-            return
         while indent < self.indents[-1]:
-            self.indents.pop()
+            closed = self.indents.pop()
+            self.odd = {width: level for width, level in self.odd.items() if level != closed}
             yield tokens.make("_DEDENT", "", at)
-        if indent != self.indents[-1]:
-            self.indent = self.indents[-1]
+
+    def _level(self, at: int, indent: int) -> int:
+        """``indent``, or where no open block is indented so but deeper ones are, that of the nearest block."""
+        if indent > self.indents[-1] or indent in self.indents:
+            return indent
+        if indent not in self.odd:
+            nearest = min(reversed(self.indents), key=lambda level: abs(level - indent))
+            self.odd[indent] = nearest
+            width = f"{nearest} spaces" if self.indentation != "\t" else f"{nearest // TAB_WIDTH} tabs"
             line = self.text[at : self.text.index("\n", at)].rstrip()
             self.diagnostics.append(
                 Diagnostic(
                     "E010",
                     "this line is indented like no block above it",
                     self.spelled.span(at, at + len(line)),
-                    help=f"the block that goes on here is indented by {self.indent} spaces",
+                    help=f"the nearest block is indented by {width}",
                 )
             )
+        return self.odd[indent]

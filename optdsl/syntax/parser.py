@@ -19,7 +19,7 @@ from optdsl.source import Diagnostic, Source, Span
 from optdsl.syntax import ast, grammar, tokens
 from optdsl.syntax.build import Builder
 from optdsl.syntax.errors import Mistake, double_equals, explain, explain_character
-from optdsl.syntax.layout import Layout, LayoutError
+from optdsl.syntax.layout import TAB_WIDTH, Layout, LayoutError
 from optdsl.syntax.spelling import spell
 from optdsl.syntax.suggest import nearest
 
@@ -94,6 +94,7 @@ class _Reading:
         self.tree: Tree[Any] | None = None
         self.snapshot: tuple[list[Any], list[Any]] = ([], [])
         self.faulty = {self._line(d.span) for d in self.spelled.diagnostics}
+        self.misplaced = -1  # the last line that stood in no place of its kind
         self._mark()
 
     def run(self) -> Tree[Any] | None:
@@ -200,8 +201,16 @@ class _Reading:
         self._move(position + 1)
 
     def _report(self, diagnostic: Diagnostic) -> None:
-        """Keep ``diagnostic``, unless its line has an unreadable character, from which it may follow."""
-        if self._line(diagnostic.span) not in self.faulty:
+        """Keep ``diagnostic``, unless its line has an unreadable character, from which it may follow, or it says of a
+        further line of a run that it is out of place.
+        """
+        line = self._line(diagnostic.span)
+        if diagnostic.code == "E041":
+            run_on = line == self.misplaced + 1
+            self.misplaced = line
+            if run_on:
+                return
+        if line not in self.faulty:
             self.diagnostics.append(diagnostic)
 
     def _line(self, span: Span) -> int:
@@ -244,7 +253,7 @@ class _Reading:
             following = len(text) if following < 0 else following
             line = text[newline + 1 : following]
             if line.strip():
-                return len(line.expandtabs(8)) - len(line.expandtabs(8).lstrip()), newline
+                return len(line.expandtabs(TAB_WIDTH)) - len(line.expandtabs(TAB_WIDTH).lstrip()), newline
             newline = following
         return 0, len(text)
 

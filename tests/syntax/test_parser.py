@@ -256,6 +256,15 @@ def test_all_mistakes_at_once() -> None:
     ]
 
 
+def test_a_slip_in_indentation_is_reported_once() -> None:
+    text = "optimizer X:\n    input:\n         a = 1\n        b = 2\n        c = = 3\n         d = 4\n    retrun θ_t\n"
+    assert codes(text) == [("E010", 4, 9), ("E037", 5, 13), ("E036", 7, 5)]
+
+
+def test_lines_in_a_row_that_are_out_of_place_are_reported_once() -> None:
+    assert codes("optimizer X:\n    x ← 1\n    y ← 2\n    z ← 3\n    return θ_t\n") == [("E041", 2, 5)]
+
+
 def test_module_is_missing_where_there_is_a_mistake() -> None:
     assert parse(Source("<test>", "optimizer X:\n    return\n")).module is None
 
