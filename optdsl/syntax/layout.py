@@ -31,7 +31,9 @@ _CONTINUES = re.compile(r"(?:[+/·⊙*@^≤≥<>=≠)\]},;⌋⌉‖-]|(?:and|or|
 _KEY = re.compile(r"\(\s*[A-Za-z_]\w*\s*\)\s*(?:$|\n|:|--|if\b|otherwise\b|at\b)", re.MULTILINE)
 _CLOSERS = {"RPAR": "LPAR", "RBRACE": "LBRACE", "RFLOOR": "LFLOOR", "RCEIL": "LCEIL"}
 _WORDS = frozenset({"NAME", "NUMBER", "CALLEE", "IDENT"})
-_VALUE_ENDS = frozenset("NAME NUMBER RPAR RBRACE RBAR RDBAR RFLOOR RCEIL TRANSPOSE TRUE FALSE NONE STRING".split())
+_VALUE_ENDS = frozenset(
+    "NAME NUMBER RPAR RBRACE RBAR RDBAR RFLOOR RCEIL TRANSPOSE TRUE FALSE NONE STRING ROWS COLS ALL PARAMETERS".split()
+)
 
 
 class LayoutError(Exception):

@@ -91,6 +91,7 @@ SAME = [
     [r"\frac{\frac{a}{b}}{\sqrt{c}}", "(a / b) / √c"],
     ["‖x‖", r"\|x\|", "norm(x)", "||x||", "∥x∥", r"\lVert x \rVert", r"\left\|x\right\|"],
     ["|x|", "abs(x)", r"\lvert x \rvert", r"\left|x\right|"],
+    ["|mean(x) over rows|", "abs(mean(x, over rows))"],
     ["|a| |b|", "abs(a) abs(b)"],
     ["|a + |b||", "abs(a + abs(b))"],
     ["‖a + |b|‖", "norm(a + abs(b))"],
