@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
 from optdsl.ir.nodes import (
     Block,
     Const,
@@ -145,3 +149,66 @@ def expr(e: Expr) -> ast.Expr:
             return ast.Compare(tuple(map(expr, args)), (COMPARE[op],), NOWHERE)
         case Op(op, args):
             return ast.Call(op, tuple(map(expr, args)), span=NOWHERE)
+
+
+def with_functions(module: ast.Module) -> ast.Module:
+    """The same spec with the value of every assignment that computes something behind a function of its own.
+
+    Not where it asks about a choice: only the step itself can.
+    """
+    functions: list[ast.Function] = []
+
+    def called(value: ast.Expr) -> ast.Expr:
+        leaves = tuple(dict.fromkeys(_leaves(value)))
+        if value in leaves or not 0 < len(leaves) <= len(ARGUMENTS) or _name("mode") in leaves:
+            return value
+        arguments = tuple(ast.Name(Symbol(letter), ast.Time.NONE, NOWHERE) for letter in ARGUMENTS[: len(leaves)])
+        returned = ast.Return(_replaced(value, dict(zip(leaves, arguments, strict=True))), NOWHERE)
+        functions.append(ast.Function(f"function{len(functions)}", arguments, (), "", (returned,), NOWHERE))
+        return ast.Call(functions[-1].name, leaves, span=NOWHERE)
+
+    def block(body: tuple[ast.Stmt, ...]) -> tuple[ast.Stmt, ...]:
+        return tuple(map(statement, body))
+
+    def statement(stmt: ast.Stmt) -> ast.Stmt:
+        match stmt:
+            case ast.Assign(value=value):
+                return replace(stmt, value=called(value))
+            case ast.If(branches, orelse):
+                return replace(
+                    stmt, branches=tuple(replace(b, body=block(b.body)) for b in branches), orelse=block(orelse)
+                )
+            case ast.ForElements(body):
+                return replace(stmt, body=block(body))
+        return stmt
+
+    (optimizer,) = module.optimizers
+    optimizer = replace(optimizer, body=block(optimizer.body))
+    return replace(module, functions=tuple(functions), optimizers=(optimizer,))
+
+
+ARGUMENTS = "abcdehkpqrsxyz"
+"""Names for the arguments of functions."""
+
+
+def _leaves(node: object) -> Iterator[ast.Expr]:
+    """What ``node`` reads, in order."""
+    if isinstance(node, ast.Name | ast.StepTime):
+        yield node
+    elif isinstance(node, tuple):
+        for child in node:
+            yield from _leaves(child)
+    elif isinstance(node, ast.Expr | ast.Case):
+        for field in fields(node):
+            yield from _leaves(getattr(node, field.name))
+
+
+def _replaced(node: Any, values: Mapping[ast.Expr, ast.Expr]) -> Any:
+    """``node`` with ``values`` for what it reads."""
+    if isinstance(node, ast.Name | ast.StepTime):
+        return values[node]
+    if isinstance(node, tuple):
+        return tuple(_replaced(child, values) for child in node)
+    if isinstance(node, ast.Expr | ast.Case):
+        return replace(node, **{f.name: _replaced(getattr(node, f.name), values) for f in fields(node)})
+    return node

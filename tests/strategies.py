@@ -594,7 +594,7 @@ def hypers_of(draw: st.DrawFn, program: Program) -> dict[str, object]:
     return values
 
 
-SHAPES = ((3,), (), (1,), (2, 5), (17,))
+SHAPES = ((3,), (), (1,), (2, 5), (17,), (0,))
 
 
 def arrays(seed: int, shape: tuple[int, ...], count: int) -> list[np.ndarray]:

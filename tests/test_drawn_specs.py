@@ -18,7 +18,7 @@ from optdsl.source import Diagnostic, Source
 from optdsl.syntax import ast, parse
 from optdsl.syntax.printer import unparse
 from optdsl.syntax.vocabulary import GREEK
-from tests.specs import spec
+from tests.specs import spec, with_functions
 from tests.strategies import Case, is_stable, programs, unfiltered_cases, without_masks
 from tests.wellformed import assert_wellformed
 
@@ -77,7 +77,16 @@ def no_imports(statement: ast.Import) -> ast.Module | Diagnostic:
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_drawn_spec_means_what_was_drawn(drawn: Case) -> None:
     """Text → parse → analyse → lower → interpret."""
-    module = spec(drawn.program)
+    assert_means_what_was_drawn(spec(drawn.program), drawn)
+
+
+@given(unfiltered_cases(programs(spelled=True)))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+def test_functions_change_no_meaning(drawn: Case) -> None:
+    assert_means_what_was_drawn(with_functions(spec(drawn.program)), drawn)
+
+
+def assert_means_what_was_drawn(module: ast.Module, drawn: Case) -> None:
     text = unparse(module)
     parsed = parse(Source("drawn.opt", text))
     assert parsed.diagnostics == () and parsed.module == module, text
