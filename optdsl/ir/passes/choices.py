@@ -23,7 +23,7 @@ def _simplified(x: Expr, values: Mapping[str, Expr]) -> Expr:
         x = with_children(x, tuple(_simplified(a, values) for a in args))
     match x:
         case Op("select", (_, a, b)) if a == b:
-            return a
+            return Op("full", (a,)) if x.type.is_tensor and not a.type.is_tensor else a
         case Op("select", (c, a, Op("select", (d, _, b)) as inner)) if a == b and _exclusive(c, d, values):
             return inner
         case _:
