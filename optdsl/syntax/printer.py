@@ -1,4 +1,4 @@
-"""The syntax tree as text: the one canonical spelling, Unicode with the fewest brackets that a reader needs.
+"""The syntax tree as text: one canonical form in any notation, with the fewest brackets that a reader needs.
 
 ``parse(unparse(module))`` gives ``module`` back. Comments are not in the tree and so not in the text.
 """
@@ -13,18 +13,16 @@ from dataclasses import replace
 from enum import IntEnum
 
 from optdsl.syntax import ast
-from optdsl.syntax.names import display
+from optdsl.syntax.notation import UNICODE, Notation
 from optdsl.syntax.vocabulary import SUPERSCRIPTS
 
 INDENT = "    "
-
-FENCES = {"abs": ("|", "|"), "norm": ("‖", "‖"), "floor": ("⌊", "⌋"), "ceil": ("⌈", "⌉")}
-"""Functions that are written around their one argument."""
 
 BARS = "|‖"
 """Fences that look alike at both ends; they are not nested."""
 
 _RAISED = {ordinary: raised for raised, ordinary in SUPERSCRIPTS.items()}
+_WORD = re.compile(r"[A-Za-z]+")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -48,27 +46,281 @@ class Level(IntEnum):
 Node = ast.Module | ast.Import | ast.Function | ast.Optimizer | ast.Stmt | ast.Expr
 
 
-def unparse(node: Node) -> str:
+def unparse(node: Node, notation: Notation = UNICODE) -> str:
     """The canonical text of a module or declaration (ends in a line break), a statement, or an expression."""
-    match node:
-        case ast.Module(imports, functions, optimizers):
-            blocks = ["".join(map(_import, imports))] if imports else []
-            blocks += [_lines(_function(f)) for f in functions]
-            blocks += [_lines(_optimizer(o)) for o in optimizers]
-            return "\n".join(blocks)
-        case ast.Import():
-            return _import(node)
-        case ast.Function():
-            return _lines(_function(node))
-        case ast.Optimizer():
-            return _lines(_optimizer(node))
-        case ast.Assign() | ast.If() | ast.ForElements() | ast.ForSupport() | ast.Repeat() | ast.Return():
-            return "\n".join(_block((node,)))
-        case _:
-            return _expr(node, Level.VALUE)
+    return _Printer(notation).text(node)
 
 
-# ---------------------------------------------------------------------------------------------------- declarations
+class _Printer:
+    """Writes nodes in one notation."""
+
+    def __init__(self, notation: Notation):
+        self.notation = notation
+        self.sign = notation.sign
+
+    def text(self, node: Node) -> str:
+        """The text of ``node``."""
+        match node:
+            case ast.Module(imports, functions, optimizers):
+                blocks = ["".join(map(_import, imports))] if imports else []
+                blocks += [_lines(self._function(f)) for f in functions]
+                blocks += [_lines(self._optimizer(o)) for o in optimizers]
+                return "\n".join(blocks)
+            case ast.Import():
+                return _import(node)
+            case ast.Function():
+                return _lines(self._function(node))
+            case ast.Optimizer():
+                return _lines(self._optimizer(node))
+            case ast.Assign() | ast.If() | ast.ForElements() | ast.ForSupport() | ast.Repeat() | ast.Return():
+                return "\n".join(self._block((node,)))
+            case _:
+                return self._expr(node, Level.VALUE)
+
+    # ------------------------------------------------------------------------------------------------ declarations
+
+    def _function(self, node: ast.Function) -> Iterator[str]:
+        parameters = f"; {self._names(node.parameters)}" if node.parameters else ""
+        yield f"function {node.name}({self._names(node.arguments)}{parameters}):"
+        yield from _indented(_doc(node.doc))
+        yield from _indented(self._block(node.body))
+
+    def _optimizer(self, node: ast.Optimizer) -> Iterator[str]:
+        base = f" extends {node.base}" if node.base else ""
+        flat = f" over flat {self.notation.name(ast.Symbol('θ'), ast.Time.NONE)}" if node.flat else ""
+        yield f"optimizer {node.name}{base}{flat}:"
+        sections = [list(_doc(node.doc))]
+        if node.inputs:
+            sections.append(["input:", *_indented(self._inputs(node.inputs))])
+        if node.states:
+            sections.append(["initialize:", *_indented(_aligned([self._state(s) for s in node.states]))])
+        if node.body:
+            sections.append([f"for t = 1 to {self.sign('…')} do", *_indented(self._block(node.body))])
+        if node.returns is not None:
+            sections.append([f"return {self._expr(node.returns, Level.OR)}"])
+        for i, section in enumerate(filter(None, sections)):
+            if i:
+                yield ""
+            yield from _indented(section)
+
+    def _inputs(self, inputs: Sequence[ast.Input]) -> Iterator[str]:
+        lines: list[list[ast.Input]] = []
+        for declaration in inputs:
+            if lines and _is_bare(declaration) and _is_bare(lines[-1][0], declaration.keyword_only):
+                lines[-1].append(declaration)
+            else:
+                lines.append([declaration])
+        starred = False
+        rows = [self._input(line) for line in lines]
+        texts = _aligned([(head, "" if _is_long(where) else where, doc) for head, where, doc in rows])
+        for line, (_, where, _), text in zip(lines, rows, texts, strict=True):
+            if line[0].keyword_only and not starred:
+                starred = True
+                yield "*"
+            yield text
+            if _is_long(where):
+                yield INDENT + where
+
+    def _input(self, line: Sequence[ast.Input]) -> tuple[str, str, str]:
+        """The columns of one line: what it is, its constraints, its text."""
+        node = line[0]
+        head = self._names(name for declaration in line for name in declaration.names)
+        if node.python_name is not None:
+            head += f" ({node.python_name})"
+        if node.choices:
+            head += f" {self.sign('∈')} {{{', '.join(map(_string, node.choices))}}}"
+        if node.defaults is not None:
+            head += f" {':=' if node.fixed else '='} {', '.join(self._expr(d, Level.SUM) for d in node.defaults)}"
+        where = "where " + ", ".join(map(self._constraint, node.constraints)) if node.constraints else ""
+        return head, where, f"-- {node.doc}" if node.doc else ""
+
+    def _constraint(self, node: ast.Constraint) -> str:
+        message = "" if node.message is None else f" else {_string(node.message)}"
+        return self._expr(node.condition, Level.OR) + message
+
+    def _state(self, node: ast.State) -> tuple[str, ...]:
+        value = "" if node.value is None else f" {self.sign('←')} {self._expr(node.value, Level.SUM)}"
+        key = "" if node.key is None else f" ({node.key})"
+        shape = "" if node.shape is None else f": {self._expr(node.shape, Level.SUM)}"
+        tails = [] if node.condition is None else [f"if {self._expr(node.condition, Level.OR)}"]
+        tails += ["at construction"] if node.eager else []
+        return self._name(node.name) + value + key + shape, " ".join(tails)
+
+    # -------------------------------------------------------------------------------------------------- statements
+
+    def _block(self, body: Iterable[ast.Stmt]) -> Iterator[str]:
+        for stmt in body:
+            match stmt:
+                case ast.Assign(targets, ast.Cases(cases), None):
+                    yield from self._brace(f"{self._names(targets)} {self.sign('←')} ", cases)
+                case ast.Assign(targets, value, where):
+                    condition = "" if where is None else f" where {self._expr(where, Level.OR)}"
+                    yield f"{self._names(targets)} {self.sign('←')} {self._expr(value, Level.OR)}{condition}"
+                case ast.If(branches, orelse):
+                    for i, branch in enumerate(branches):
+                        yield f"{'else if' if i else 'if'} {self._expr(branch.condition, Level.OR)}"
+                        yield from _indented(self._block(branch.body))
+                    if orelse:
+                        yield "else"
+                        yield from _indented(self._block(orelse))
+                case ast.ForElements(inner):
+                    yield f"for i = 0, 1, {self.sign('…')}, d-1 do"
+                    yield from _indented(self._block(inner))
+                case ast.ForSupport(name, inner):
+                    yield f"for i in support({self._name(name)}) do"
+                    yield from _indented(self._block(inner))
+                case ast.Repeat(count, inner):
+                    yield f"repeat {self._expr(count, Level.SUM)} times"
+                    yield from _indented(self._block(inner))
+                case ast.Return(value):
+                    yield f"return {self._expr(value, Level.OR)}"
+
+    def _brace(self, start: str, cases: tuple[ast.Case, ...]) -> Iterator[str]:
+        """A brace over several lines, its conditions one below the other."""
+        for i, line in enumerate(_aligned([self._case(case) for case in cases])):
+            yield (" " * columns(start) if i else start) + line
+
+    def _case(self, case: ast.Case) -> tuple[str, str]:
+        condition = "otherwise" if case.condition is None else f"if {self._expr(case.condition, Level.OR)}"
+        return f"{{ {self._expr(case.value, Level.OR)}", condition
+
+    # ------------------------------------------------------------------------------------------------- expressions
+
+    def _expr(self, expr: ast.Expr, least: Level) -> str:
+        """``expr``, in brackets if it binds less tightly than ``least``."""
+        level, text = self._form(expr)
+        return f"({text})" if level < least else text
+
+    def _form(self, expr: ast.Expr) -> tuple[Level, str]:
+        match expr:
+            case ast.Name():
+                return Level.POSTFIX if expr.symbol.superscript else Level.ATOM, self._name(expr)
+            case ast.Number():
+                return Level.SIGN if expr.value < 0 else Level.JUXTAPOSED, self._number(expr)
+            case ast.Bool(value):
+                return Level.ATOM, "true" if value else "false"
+            case ast.String(value):
+                return Level.ATOM, _string(value)
+            case ast.NoneLiteral():
+                return Level.ATOM, "none"
+            case ast.StepTime():
+                return Level.ATOM, "t"
+            case ast.Gradient():
+                return Level.ATOM, f"{self.sign('∇')}f_t({self.notation.name(ast.Symbol('θ'), ast.Time.PREVIOUS)})"
+            case ast.Unary("-", operand):
+                return Level.SIGN, "-" + self._expr(operand, Level.JUXTAPOSED)
+            case ast.Unary("not", operand):
+                return Level.NOT, "not " + self._expr(operand, Level.NOT)
+            case ast.Unary(_, operand):
+                return Level.POSTFIX, self._expr(operand, Level.ATOM) + self.sign("ᵀ")
+            case ast.Binary():
+                return self._binary(expr)
+            case ast.Compare(operands, ops):
+                rest = (f" {self.sign(op)} {self._expr(o, Level.SUM)}" for op, o in zip(ops, operands[1:], strict=True))
+                return Level.COMPARE, self._expr(operands[0], Level.SUM) + "".join(rest)
+            case ast.Call():
+                return self._call(expr)
+            case ast.Cases(cases):
+                return Level.VALUE, " ".join(" ".join(self._case(case)) for case in cases)
+            case ast.Running(op, body):
+                return Level.POSTFIX, f"{self.sign('∏' if op == '*' else '∑')}_{{i=1}}^{{t}} {self._indexed(body)}"
+
+    def _binary(self, expr: ast.Binary) -> tuple[Level, str]:
+        left, right = expr.left, expr.right
+        match expr.op:
+            case "or":
+                chained = isinstance(left, ast.Binary) and left.op == "or"
+                # `and` inside `or` gets brackets that the grammar would not need
+                return (
+                    Level.OR,
+                    f"{self._expr(left, Level.OR if chained else Level.NOT)} or {self._expr(right, Level.NOT)}",
+                )
+            case "and":
+                return Level.AND, f"{self._expr(left, Level.AND)} and {self._expr(right, Level.NOT)}"
+            case "+" | "-":
+                return Level.SUM, f"{self._expr(left, Level.SUM)} {expr.op} {self._expr(right, Level.PRODUCT)}"
+            case "*":
+                return self._product(left, right)
+            case "/" if self.notation.fraction:
+                return Level.FACTOR, self.notation.fraction.format(
+                    self._expr(left, Level.OR), self._expr(right, Level.OR)
+                )
+            case "/" | "@":
+                divisor = self._expr(right, Level.JUXTAPOSED if _is_number(right) else Level.FACTOR)
+                return Level.PRODUCT, f"{self._expr(left, Level.PRODUCT)} {expr.op} {divisor}"
+            case _:
+                base = self._expr(left, Level.JUXTAPOSED if _is_literal(left) else Level.ATOM)
+                return Level.JUXTAPOSED if _is_literal(left) else Level.POSTFIX, base + self._exponent(right)
+
+    def _product(self, left: ast.Expr, right: ast.Expr) -> tuple[Level, str]:
+        """Factors side by side where that can be read; else, after a quotient or before a number, with a dot."""
+        if self._form(left)[0] is Level.PRODUCT or _is_number(right):
+            return (
+                Level.PRODUCT,
+                f"{self._expr(left, Level.PRODUCT)} {self.sign('·')} {self._expr(right, Level.JUXTAPOSED)}",
+            )
+        return Level.JUXTAPOSED, f"{self._expr(left, Level.JUXTAPOSED)} {self._expr(right, Level.FACTOR)}"
+
+    def _exponent(self, expr: ast.Expr) -> str:
+        match expr:
+            case ast.Number(int() as value) if value >= 0 and self.notation.raised:
+                return "".join(_RAISED[digit] for digit in str(value))
+            case ast.Number(int() as value) if 0 <= value <= 9 or (value >= 0 and not self.notation.exponent):
+                return f"^{value}"
+            case ast.StepTime():
+                return "^t"
+            case _ if self.notation.exponent and not _WORD.fullmatch(inside := self._expr(expr, Level.OR)):
+                return self.notation.exponent.format(inside)
+            case ast.Name(ast.Symbol(base, subscript="", superscript=""), ast.Time.NONE) if (
+                len(base) == 1 and base != "T" and len(self._name(expr)) == 1
+            ):
+                return "^" + self._name(expr)
+            case _:
+                return f"^({self._expr(expr, Level.OR)})"
+
+    def _call(self, expr: ast.Call) -> tuple[Level, str]:
+        plain = len(expr.arguments) == 1 and not expr.parameters and not expr.over
+        if plain and expr.function in self.notation.fences:
+            opening, closing = self.notation.fences[expr.function]
+            inside = self._expr(expr.arguments[0], Level.OR)
+            if not any(bar in inside for bar in BARS):
+                return Level.ATOM, opening + inside + closing
+        if plain and expr.function == "sqrt":
+            return self._root(expr.arguments[0])
+        arguments = ", ".join(self._expr(a, Level.OR) for a in expr.arguments)
+        if expr.over:
+            arguments += f"{', ' if arguments else ''}over {expr.over}"
+        if expr.parameters:
+            arguments += "; " + ", ".join(self._expr(p, Level.OR) for p in expr.parameters)
+        return Level.ATOM, f"{expr.function}({arguments})"
+
+    def _root(self, operand: ast.Expr) -> tuple[Level, str]:
+        root = self.notation.root
+        if "{" in root:
+            return Level.ATOM, root.format(self._expr(operand, Level.OR))
+        if not root:
+            return Level.ATOM, f"sqrt({self._expr(operand, Level.OR)})"
+        return Level.FACTOR, root + self._expr(operand, Level.JUXTAPOSED if _is_literal(operand) else Level.ATOM)
+
+    def _indexed(self, body: ast.Expr) -> str:
+        """What is multiplied or added up: a name with the index ``i`` for its time, if it has no other subscript."""
+        match body:
+            case ast.Name(symbol, ast.Time.NOW) if len(symbol.base) == 1 and not symbol.subscript:
+                return self.notation.name(replace(symbol, subscript="i"), ast.Time.NONE)
+            case _:
+                return self._expr(body, Level.ATOM)
+
+    def _number(self, node: ast.Number) -> str:
+        return self.sign("∞") if node.value == math.inf else node.text or repr(node.value)
+
+    def _name(self, node: ast.Name) -> str:
+        return self.notation.name(node.symbol, node.time)
+
+    def _names(self, names: Iterable[ast.Name]) -> str:
+        return ", ".join(map(self._name, names))
+
+
+# -------------------------------------------------------------------------------------------------------- helpers
 
 
 def _lines(lines: Iterable[str]) -> str:
@@ -84,54 +336,10 @@ def _import(node: ast.Import) -> str:
     return f"import {node.name} from {file}\n"
 
 
-def _function(node: ast.Function) -> Iterator[str]:
-    parameters = f"; {_names(node.parameters)}" if node.parameters else ""
-    yield f"function {node.name}({_names(node.arguments)}{parameters}):"
-    yield from _indented(_doc(node.doc))
-    yield from _indented(_block(node.body))
-
-
-def _optimizer(node: ast.Optimizer) -> Iterator[str]:
-    base = f" extends {node.base}" if node.base else ""
-    yield f"optimizer {node.name}{base}{' over flat θ' if node.flat else ''}:"
-    sections = [list(_doc(node.doc))]
-    if node.inputs:
-        sections.append(["input:", *_indented(_inputs(node.inputs))])
-    if node.states:
-        sections.append(["initialize:", *_indented(_aligned([_state(s) for s in node.states]))])
-    if node.body:
-        sections.append(["for t = 1 to … do", *_indented(_block(node.body))])
-    if node.returns is not None:
-        sections.append([f"return {_expr(node.returns, Level.OR)}"])
-    for i, section in enumerate(filter(None, sections)):
-        if i:
-            yield ""
-        yield from _indented(section)
-
-
 def _doc(text: str) -> Iterator[str]:
     if text:
         lines = f'"""{text}'.split("\n")
         yield from [*lines, '"""'] if len(lines) > 1 else [lines[0] + '"""']
-
-
-def _inputs(inputs: Sequence[ast.Input]) -> Iterator[str]:
-    lines: list[list[ast.Input]] = []
-    for declaration in inputs:
-        if lines and _is_bare(declaration) and _is_bare(lines[-1][0], declaration.keyword_only):
-            lines[-1].append(declaration)
-        else:
-            lines.append([declaration])
-    starred = False
-    rows = [_input(line) for line in lines]
-    texts = _aligned([(head, "" if _is_long(where) else where, doc) for head, where, doc in rows])
-    for line, (_, where, _), text in zip(lines, rows, texts, strict=True):
-        if line[0].keyword_only and not starred:
-            starred = True
-            yield "*"
-        yield text
-        if _is_long(where):
-            yield INDENT + where
 
 
 def _is_long(where: str) -> bool:
@@ -143,34 +351,6 @@ def _is_bare(node: ast.Input, keyword_only: bool | None = None) -> bool:
     """Whether an input is a name and nothing else, so that it can share a line with others (of ``keyword_only``)."""
     bare = ast.Input(node.names[:1], None, None, keyword_only=node.keyword_only, span=node.span)
     return node == bare and keyword_only in (None, node.keyword_only)
-
-
-def _input(line: Sequence[ast.Input]) -> tuple[str, str, str]:
-    """The columns of one line: what it is, its constraints, its text."""
-    node = line[0]
-    head = _names(name for declaration in line for name in declaration.names)
-    if node.python_name is not None:
-        head += f" ({node.python_name})"
-    if node.choices:
-        head += f" ∈ {{{', '.join(map(_string, node.choices))}}}"
-    if node.defaults is not None:
-        head += f" {':=' if node.fixed else '='} {', '.join(_expr(d, Level.SUM) for d in node.defaults)}"
-    where = "where " + ", ".join(map(_constraint, node.constraints)) if node.constraints else ""
-    return head, where, f"-- {node.doc}" if node.doc else ""
-
-
-def _constraint(node: ast.Constraint) -> str:
-    message = "" if node.message is None else f" else {_string(node.message)}"
-    return _expr(node.condition, Level.OR) + message
-
-
-def _state(node: ast.State) -> tuple[str, ...]:
-    value = "" if node.value is None else f" ← {_expr(node.value, Level.SUM)}"
-    key = "" if node.key is None else f" ({node.key})"
-    shape = "" if node.shape is None else f": {_expr(node.shape, Level.SUM)}"
-    tails = [] if node.condition is None else [f"if {_expr(node.condition, Level.OR)}"]
-    tails += ["at construction"] if node.eager else []
-    return _name(node.name) + value + key + shape, " ".join(tails)
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -192,120 +372,6 @@ def _padded(text: str, width: int) -> str:
     return text + " " * (width - columns(text))
 
 
-# ------------------------------------------------------------------------------------------------------ statements
-
-
-def _block(body: Iterable[ast.Stmt]) -> Iterator[str]:
-    for stmt in body:
-        match stmt:
-            case ast.Assign(targets, ast.Cases(cases), None):
-                yield from _brace(f"{_names(targets)} ← ", cases)
-            case ast.Assign(targets, value, where):
-                condition = "" if where is None else f" where {_expr(where, Level.OR)}"
-                yield f"{_names(targets)} ← {_expr(value, Level.OR)}{condition}"
-            case ast.If(branches, orelse):
-                for i, branch in enumerate(branches):
-                    yield f"{'else if' if i else 'if'} {_expr(branch.condition, Level.OR)}"
-                    yield from _indented(_block(branch.body))
-                if orelse:
-                    yield "else"
-                    yield from _indented(_block(orelse))
-            case ast.ForElements(inner):
-                yield "for i = 0, 1, …, d-1 do"
-                yield from _indented(_block(inner))
-            case ast.ForSupport(name, inner):
-                yield f"for i in support({_name(name)}) do"
-                yield from _indented(_block(inner))
-            case ast.Repeat(count, inner):
-                yield f"repeat {_expr(count, Level.SUM)} times"
-                yield from _indented(_block(inner))
-            case ast.Return(value):
-                yield f"return {_expr(value, Level.OR)}"
-
-
-def _brace(start: str, cases: tuple[ast.Case, ...]) -> Iterator[str]:
-    """A brace over several lines, its conditions one below the other."""
-    for i, line in enumerate(_aligned([_case(case) for case in cases])):
-        yield (" " * columns(start) if i else start) + line
-
-
-def _case(case: ast.Case) -> tuple[str, str]:
-    condition = "otherwise" if case.condition is None else f"if {_expr(case.condition, Level.OR)}"
-    return f"{{ {_expr(case.value, Level.OR)}", condition
-
-
-# ----------------------------------------------------------------------------------------------------- expressions
-
-
-def _expr(expr: ast.Expr, least: Level) -> str:
-    """``expr``, in brackets if it binds less tightly than ``least``."""
-    level, text = _form(expr)
-    return f"({text})" if level < least else text
-
-
-def _form(expr: ast.Expr) -> tuple[Level, str]:
-    match expr:
-        case ast.Name():
-            return Level.POSTFIX if expr.symbol.superscript else Level.ATOM, _name(expr)
-        case ast.Number():
-            return Level.SIGN if expr.value < 0 else Level.JUXTAPOSED, _number(expr)
-        case ast.Bool(value):
-            return Level.ATOM, "true" if value else "false"
-        case ast.String(value):
-            return Level.ATOM, _string(value)
-        case ast.NoneLiteral():
-            return Level.ATOM, "none"
-        case ast.StepTime():
-            return Level.ATOM, "t"
-        case ast.Gradient():
-            return Level.ATOM, "∇f_t(θ_{t-1})"
-        case ast.Unary("-", operand):
-            return Level.SIGN, "-" + _expr(operand, Level.JUXTAPOSED)
-        case ast.Unary("not", operand):
-            return Level.NOT, "not " + _expr(operand, Level.NOT)
-        case ast.Unary(_, operand):
-            return Level.POSTFIX, _expr(operand, Level.ATOM) + "ᵀ"
-        case ast.Binary():
-            return _binary(expr)
-        case ast.Compare(operands, ops):
-            rest = (f" {op} {_expr(o, Level.SUM)}" for op, o in zip(ops, operands[1:], strict=True))
-            return Level.COMPARE, _expr(operands[0], Level.SUM) + "".join(rest)
-        case ast.Call():
-            return _call(expr)
-        case ast.Cases(cases):
-            return Level.VALUE, " ".join(" ".join(_case(case)) for case in cases)
-        case ast.Running(op, body):
-            return Level.POSTFIX, f"{'∏' if op == '*' else '∑'}_{{i=1}}^{{t}} {_indexed(body)}"
-
-
-def _binary(expr: ast.Binary) -> tuple[Level, str]:
-    left, right = expr.left, expr.right
-    match expr.op:
-        case "or":
-            chained = isinstance(left, ast.Binary) and left.op == "or"
-            # `and` inside `or` gets brackets that the grammar would not need
-            return Level.OR, f"{_expr(left, Level.OR if chained else Level.NOT)} or {_expr(right, Level.NOT)}"
-        case "and":
-            return Level.AND, f"{_expr(left, Level.AND)} and {_expr(right, Level.NOT)}"
-        case "+" | "-":
-            return Level.SUM, f"{_expr(left, Level.SUM)} {expr.op} {_expr(right, Level.PRODUCT)}"
-        case "*":
-            return _product(left, right)
-        case "/" | "@":
-            divisor = _expr(right, Level.JUXTAPOSED if _is_number(right) else Level.FACTOR)
-            return Level.PRODUCT, f"{_expr(left, Level.PRODUCT)} {expr.op} {divisor}"
-        case _:
-            base = _expr(left, Level.JUXTAPOSED if _is_literal(left) else Level.ATOM)
-            return Level.JUXTAPOSED if _is_literal(left) else Level.POSTFIX, base + _exponent(right)
-
-
-def _product(left: ast.Expr, right: ast.Expr) -> tuple[Level, str]:
-    """Factors side by side where that can be read; else, after a quotient or before a number, with a dot."""
-    if _form(left)[0] is Level.PRODUCT or _is_number(right):
-        return Level.PRODUCT, f"{_expr(left, Level.PRODUCT)} · {_expr(right, Level.JUXTAPOSED)}"
-    return Level.JUXTAPOSED, f"{_expr(left, Level.JUXTAPOSED)} {_expr(right, Level.FACTOR)}"
-
-
 def _is_literal(expr: ast.Expr) -> bool:
     return isinstance(expr, ast.Number) and expr.value >= 0
 
@@ -313,57 +379,6 @@ def _is_literal(expr: ast.Expr) -> bool:
 def _is_number(expr: ast.Expr) -> bool:
     """A number or a power of one: it can stand only first among factors side by side."""
     return _is_literal(expr) or (isinstance(expr, ast.Binary) and expr.op == "^" and _is_literal(expr.left))
-
-
-def _exponent(expr: ast.Expr) -> str:
-    match expr:
-        case ast.Number(int() as value) if value >= 0:
-            return "".join(_RAISED[digit] for digit in str(value))
-        case ast.StepTime():
-            return "^t"
-        case ast.Name(ast.Symbol(base, subscript="", superscript=""), ast.Time.NONE) if len(base) == 1 and base != "T":
-            return "^" + _name(expr)
-        case _:
-            return f"^({_expr(expr, Level.OR)})"
-
-
-def _call(expr: ast.Call) -> tuple[Level, str]:
-    plain = len(expr.arguments) == 1 and not expr.parameters and not expr.over
-    if plain and expr.function in FENCES:
-        opening, closing = FENCES[expr.function]
-        inside = _expr(expr.arguments[0], Level.OR)
-        if not any(bar in inside for bar in BARS):
-            return Level.ATOM, opening + inside + closing
-    if plain and expr.function == "sqrt":
-        operand = expr.arguments[0]
-        return Level.FACTOR, "√" + _expr(operand, Level.JUXTAPOSED if _is_literal(operand) else Level.ATOM)
-    arguments = ", ".join(_expr(a, Level.OR) for a in expr.arguments)
-    if expr.over:
-        arguments += f"{', ' if arguments else ''}over {expr.over}"
-    if expr.parameters:
-        arguments += "; " + ", ".join(_expr(p, Level.OR) for p in expr.parameters)
-    return Level.ATOM, f"{expr.function}({arguments})"
-
-
-def _indexed(body: ast.Expr) -> str:
-    """What is multiplied or added up: a name with the index ``i`` for its time, if it has no other subscript."""
-    match body:
-        case ast.Name(symbol, ast.Time.NOW) if len(symbol.base) == 1 and not symbol.subscript:
-            return display(replace(symbol, subscript="i"))
-        case _:
-            return _expr(body, Level.ATOM)
-
-
-def _number(node: ast.Number) -> str:
-    return node.text or ("∞" if node.value == math.inf else repr(node.value))
-
-
-def _name(node: ast.Name) -> str:
-    return display(node.symbol, node.time)
-
-
-def _names(names: Iterable[ast.Name]) -> str:
-    return ", ".join(map(_name, names))
 
 
 def _string(text: str) -> str:
