@@ -17,6 +17,7 @@ from torch.optim.optimizer import (
 from .arguments import FLAGS, check_flags, check_tensor_argument, to_device, to_number
 from .fused import Bucket, backend, supported_devices
 from .grouping import Batch, States
+from .sparse import stored_rows, write_back
 from .state import as_real, detach_state, increment, scalar_state
 
 Keys = tuple[str | None, ...]
@@ -73,6 +74,18 @@ class BaseOptimizer(torch.optim.Optimizer):
     def _functions() -> tuple[Callable[..., None], Callable[..., None], Callable[..., None], Callable[..., None]]:
         """One step as a function: single-tensor, multi-tensor, capturable and differentiable."""
         raise NotImplementedError
+
+    @classmethod
+    def _check_sparse(cls, group: dict[str, Any]) -> None:
+        """Raise RuntimeError if ``group`` cannot take sparse gradients."""
+        twin = f"Sparse{cls.__name__}"
+        advice = f", please consider {twin} instead" if hasattr(torch.optim, twin) else ""
+        raise RuntimeError(f"{cls.__name__} does not support sparse gradients{advice}")
+
+    @staticmethod
+    def _updates_rows(group: dict[str, Any]) -> bool:
+        """Whether a step changes nothing where a sparse gradient stores nothing; else such gradients become dense."""
+        return False
 
     # ------------------------------------------------------------------------------------------------- construction
 
@@ -177,7 +190,9 @@ class BaseOptimizer(torch.optim.Optimizer):
                 params.append(param)
                 grads.append(grad)
         if any(grad.is_sparse for grad in grads):
-            raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+            if group["fused"]:
+                raise RuntimeError("`fused` does not support sparse gradients")
+            self._check_sparse(group)
         if group["fused"]:
             for device, dtype in {(param.device, param.dtype) for param in params}:
                 _check_fused_support(device, dtype)
@@ -223,6 +238,24 @@ class BaseOptimizer(torch.optim.Optimizer):
             _, foreach = _default_to_fused_or_foreach(batch.params, group["differentiable"], use_fused=False)
         if foreach and group["differentiable"]:
             raise AssertionError("_foreach ops don't support autograd")
+        for part in batch.split([[grad.is_sparse for grad in batch.grads]]):
+            if part.grads[0].is_sparse:
+                self._update_sparse(group, keys, part, has_complex)
+            else:
+                self._update_dense(group, keys, part, foreach, has_complex)
+
+    def _update_sparse(self, group: dict[str, Any], keys: Keys, batch: Batch, has_complex: bool) -> None:
+        """The update by sparse gradients, one parameter after another."""
+        if group["capturable"] or group["differentiable"] or not self._updates_rows(group):
+            batch.grads = [grad.to_dense() for grad in batch.grads]
+            self._update_dense(group, keys, batch, False, has_complex)
+        else:
+            per_element = [key is not None and key not in self._scalar_states for key in keys]
+            rows, places = stored_rows(batch, per_element)
+            self._update_dense(group, keys, rows, False, has_complex)
+            write_back(rows, batch, places, per_element)
+
+    def _update_dense(self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool) -> None:
         if group["capturable"] and not group["differentiable"]:
             self._update_on_device(group, keys, batch, foreach, has_complex)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import pytest
@@ -96,15 +95,6 @@ def test_a_learning_rate_in_a_tensor(case: Case, variant: dict[str, Any]) -> Non
     for optimizer in (ours, scheduled):
         train(optimizer, range(4, 8))
     assert_agree(ours, scheduled, rtol=case.tolerance(torch.float64, variant))
-
-
-@pytest.fixture
-def cpu_is_capturable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The CPU counts among the devices that can capture a graph, for torch's optimizers and for ours."""
-    for name, module in list(sys.modules.items()):
-        if name.startswith("torch.optim.") or name.endswith("._support.optimizer"):
-            if hasattr(module, "_get_capturable_supported_devices"):
-                monkeypatch.setattr(module, "_get_capturable_supported_devices", lambda supports_xla=True: ["cpu"])
 
 
 @pytest.mark.usefixtures("cpu_is_capturable")

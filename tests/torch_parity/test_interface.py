@@ -101,14 +101,6 @@ def test_a_range_does_not_hold_nan(case: Case) -> None:
 
 
 @every_case
-def test_sparse_gradients_are_refused(case: Case) -> None:
-    param = torch.zeros(3, 2, requires_grad=True)
-    param.grad = torch.eye(3, 2).to_sparse()
-    with pytest.raises(RuntimeError, match=f"^{case.name} does not support sparse gradients"):
-        case.ours([param]).step()
-
-
-@every_case
 def test_fused_needs_a_device_with_a_kernel(case: Case) -> None:
     param = torch.zeros(3, requires_grad=True, device="meta")
     param.grad = torch.zeros_like(param)

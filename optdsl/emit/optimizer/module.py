@@ -13,9 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from optdsl.emit.optimizer import signature
 from optdsl.emit.optimizer.checks import check_lines
 from optdsl.emit.optimizer.quoting import docstring, literal
-from optdsl.emit.optimizer.values import group_value, printer, unpack
+from optdsl.emit.optimizer.values import argument_of, group_value, printer, unpack
 from optdsl.emit.python import emit_functions, hyperparameters, reads_step
-from optdsl.ir.nodes import Const, Program, Rate, State
+from optdsl.ir.nodes import Const, Hyper, Program, Rate, State, walk
+from optdsl.ir.sparse import FALSE, TRUE, SparseSupport, conjuncts, negated, sparse_support
 
 WIDTH = 120
 """Prose is folded to this width."""
@@ -32,6 +33,7 @@ def emit_module(program: Program, algorithm: str = "") -> str:
     emitted = emit_functions(program)
     functions = [emitted.single_tensor, emitted.multi_tensor, emitted.capturable, emitted.differentiable]
     init_state = list(_init_state(program))
+    support = sparse_support(program)
     used = set(re.findall(r"\b(\w+)[.(]", "\n".join([*functions, *init_state])))
     return (
         _environment()
@@ -50,6 +52,8 @@ def emit_module(program: Program, algorithm: str = "") -> str:
             hyperparameters=list(_hyperparameters(program)),
             state_keys=_state_keys(program),
             init_state=init_state,
+            check_sparse=list(_check_sparse(program, support)),
+            updates_rows=None if support.rows == FALSE else printer(program)(support.rows),
             variants=[re.findall(r"def (\w+)", function)[0] for function in functions],
             functions=[function.strip("\n") for function in functions],
         )
@@ -116,6 +120,16 @@ def _state_keys(program: Program) -> str:
         literal(state.key) + ("" if state.condition is None else f" if {show(state.condition)} else None")
         for state in program.states
     )
+
+
+def _check_sparse(program: Program, support: SparseSupport) -> Iterator[str]:
+    """Statements that refuse sparse gradients under the arguments that would change what they do not store."""
+    for condition in conjuncts(support.rest):
+        if condition != TRUE:
+            names = {argument_of(program, node.name).name: None for node in walk(condition) if isinstance(node, Hyper)}
+            yield f"if {printer(program)(negated(condition))}:"
+            message = f"{' and '.join(names)} option is not compatible with sparse gradients"
+            yield f"    raise RuntimeError({literal(message)})"
 
 
 def _tuple(items: Iterable[str]) -> str:
