@@ -38,7 +38,13 @@ def _substituted(node: Any, values: Mapping[ast.Symbol, ast.Expr]) -> Any:
     if isinstance(node, ast.Stmt | ast.Expr | ast.Branch | ast.Case | ast.State):
         parts = [f.name for f in fields(node) if not f.name.endswith("span")]
         node = replace(node, **{part: _substituted(getattr(node, part), values) for part in parts})
-    return _chosen(node) if isinstance(node, ast.Cases) else node
+    match node:
+        case ast.Cases():
+            return _chosen(node)
+        case ast.Binary("and" | "or" as op, left, right):
+            neutral = op == "and"
+            return right if _truth(left) is neutral else left if _truth(right) is neutral else node
+    return node
 
 
 def _chosen(cases: ast.Cases) -> ast.Expr:
@@ -50,7 +56,9 @@ def _chosen(cases: ast.Cases) -> ast.Expr:
             left.append(replace(case, condition=None) if truth else case)
         if truth:
             break
-    return left[0].value if left[0].condition is None else replace(cases, cases=tuple(left))
+    if left and left[0].condition is None:
+        return left[0].value
+    return replace(cases, cases=tuple(left) or cases.cases)
 
 
 def _resolved(body: tuple[ast.Stmt, ...]) -> tuple[ast.Stmt, ...]:

@@ -127,6 +127,29 @@ def test_a_statement(statement, row):
     assert rf"&\hspace{{5mm}}{row} \\" in " ".join(text.split())
 
 
+@pytest.mark.parametrize(
+    ("statement", "row"),
+    [
+        ("x ← k a", r"x \leftarrow 2 a"),
+        ("if on and k > 1\n    x ← a\nelse\n    x ← b", r"x \leftarrow a"),
+        ('if not on or k ≠ 2\n    x ← a\nelse if mode = "soft"\n    x ← b', r"x \leftarrow b"),
+        ("if on and a > 0\n    x ← a", r"\textbf{if} \: a > 0"),
+        ("if a > 0 or not on\n    x ← a", r"\textbf{if} \: a > 0"),
+        ("x ← { a if k > 2\n     { b if on\n     { c otherwise", r"x \leftarrow b"),
+        (
+            "x ← { a if k > 2\n     { b if c > 0\n     { c otherwise",
+            r"x \leftarrow \begin{cases} b & \text{if } c > 0 \\ c & \text{otherwise} \end{cases}",
+        ),
+    ],
+)
+def test_a_fixed_value_stands_for_its_name(statement, row):
+    inputs = '        k := 2\n        on := true\n        mode ∈ {"soft", "hard"} := "soft"\n        a = 1'
+    text = latex(
+        module(STEP.format(inputs=inputs, body=" " * 8 + statement.replace("\n", "\n" + " " * 8))).optimizers[0]
+    )
+    assert rf"\textbf{{do}} \\ &\hspace{{5mm}}{row} \\" in " ".join(text.split())
+
+
 def test_choices_are_listed():
     text = latex(module(STEP.format(inputs='        mode ∈ {"a", "b"} = none', body="        x ← 1")).optimizers[0])
     assert r"\textit{mode} \in \{\text{``a''}, \text{``b''}\}" in " ".join(text.split())
