@@ -152,6 +152,16 @@ def test_a_table_is_uploaded_only_when_an_address_changed(kernels) -> None:
     assert launch.hypers.tensor is not hypers
 
 
+def test_hyperparameters_on_the_device_are_read_there(kernels) -> None:
+    tensors = Tensors(kernels("Adam"), [torch.randn(20)])
+    tensors.hypers["lr"] = lr = torch.tensor([0.1])
+    tensors.check(1)
+    lr.mul_(0.5)
+    tensors.twin.param_groups[0]["lr"] = 0.05
+    tensors.check(1)
+    assert the_launch(tensors.kernels).hypers.values[0] == 0.0, "the host has not read it"
+
+
 def test_new_states_at_the_old_parameters(kernels) -> None:
     tensors = Tensors(kernels("Adam"), [torch.randn(4, 6).t()])
     tensors.check(1)
@@ -294,3 +304,30 @@ def test_blocks_of_huge_tensors(kernels) -> None:
     assert counts == [0, 1, 2**19 + 1, 1, 2]
     assert chunk[tensor == 2].equal(torch.arange(2**19 + 1, dtype=torch.int32))
     assert chunk[-2:].tolist() == [0, 1]
+
+
+# ------------------------------------------------------------------------------------------------------ distributed
+
+
+@pytest.fixture
+def mesh() -> Iterator[Any]:
+    """A mesh of this process alone."""
+    from torch import distributed
+    from torch.distributed.device_mesh import init_device_mesh
+
+    distributed.init_process_group("gloo", rank=0, world_size=1, store=distributed.HashStore())
+    yield init_device_mesh("cpu", (1,))
+    distributed.destroy_process_group()
+
+
+def test_distributed_tensors(kernels, mesh: Any) -> None:
+    from torch.distributed.tensor import Shard, distribute_tensor
+
+    local = Tensors(kernels("Adam"), [torch.randn(6, 5)])
+    tensors = Tensors(kernels("Adam"), [distribute_tensor(local.params[0].clone(), mesh, [Shard(0)])])
+    for _ in range(2):
+        tensors.grads = [distribute_tensor(local.grads[0], mesh, [Shard(0)])]
+        tensors.step()
+        local.step()
+    assert tensors.params[0].to_local().equal(local.params[0])
+    assert tensors.exp_avgs[0].to_local().equal(local.exp_avgs[0])

@@ -10,6 +10,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from optdsl.emit.triton.conditions import Flags
+from optdsl.emit.triton.lines import fitted
 from optdsl.emit.triton.names import Names
 from optdsl.emit.triton.prepare import NAMES as PREPARE_NAMES
 from optdsl.emit.triton.prepare import Prepare, build_prepare
@@ -46,7 +47,7 @@ def emit_kernel(program: Program) -> str:
     absentable = tuple(s.key for s in program.states if s.initial is None)
     row_keys = ("param", "grad", *(s.key for s in program.states), *(("step",) if program.counts_steps else ()))
     host = [(flag, host_text(x, absentable)) for x, flag in flags.by_expression.items()]
-    return _template().render(
+    text = _template().render(
         name=program.name,
         prefix=f"_{program.name.lower()}",
         imports_math=any("math." in text for _, text in host),
@@ -75,6 +76,7 @@ def emit_kernel(program: Program) -> str:
         late_states=[t for t in tile.tensors if t.key in absentable],
         counts_steps=program.counts_steps,
     )
+    return fitted(text)
 
 
 def _texts_of_tile(tile: Tile) -> Iterable[str]:

@@ -126,6 +126,8 @@ class KernelPrinter:
             case op, (a, b) if op in INFIX:
                 symbol, own = INFIX[op]
                 return f"{self.operand(a, own + 1)} {symbol} {self.operand(b, own + 1)}", own
+            case "div", (a, b):
+                return self._call(CALLS["div"], self.text(a), self.text(b))
             case ("min" | "max") as op, args:
                 return self._call(CALLS[op], *map(self.operand, args))
             case op, args:

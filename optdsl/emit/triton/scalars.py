@@ -66,6 +66,8 @@ class _Splitter:
         self.names = names
         self.values: dict[str, Expr] = {}
         """What each flag-rate name stands for, without references: conditions are decided by the host."""
+        self.copies: dict[str, Expr] = {}
+        """Atoms that have another name in the program."""
         self.scalars: list[Let] = []
         self.columns: dict[Expr, Column] = {}
 
@@ -86,7 +88,11 @@ class _Splitter:
         if stmt.value.type.rate < Rate.ELEMENT:
             self.define(stmt)
             return ()
-        return (replace(stmt, value=self.element(stmt.value)),)
+        value = self.element(stmt.value)
+        if isinstance(value, Op):
+            return (replace(stmt, value=value),)
+        self.copies[stmt.name] = value
+        return ()
 
     def define(self, let: Let) -> None:
         """Adds a scalar, and remembers what it is in case a condition reads it."""
@@ -113,6 +119,8 @@ class _Splitter:
 
     def element(self, x: Expr) -> Expr:
         """``x`` as element code reads it: its largest scalar parts are columns, its flags free of references."""
+        if isinstance(x, Ref) and x.name in self.copies:
+            return self.copies[x.name]
         if x.type.rate is Rate.ELEMENT:
             return fold(x.op, *map(self.element, x.args)) if isinstance(x, Op) else x
         if isinstance(x, Const):
