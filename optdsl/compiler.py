@@ -49,6 +49,10 @@ class Unit:
     def kernel_file(self) -> str:
         return f"_{self.module}_triton.py"
 
+    @property
+    def native_file(self) -> str:
+        return f"_{self.module}_native.py"
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -121,8 +125,9 @@ def check_file(path: str, specs: _Specs) -> Checked:
 
 
 def emit(units: Iterable[Unit], kept: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The package of ``units``: a module and a kernel for each, ``__init__`` and the support that they share."""
+    """The package of ``units``: a module and two kernels for each, ``__init__`` and the support that they share."""
     from optdsl.emit.latex import latex
+    from optdsl.emit.native import emit_native
     from optdsl.emit.optimizer import emit_module
     from optdsl.emit.triton import emit_kernel
 
@@ -131,6 +136,7 @@ def emit(units: Iterable[Unit], kept: Mapping[str, str] | None = None) -> dict[s
         algorithm = latex(unit.checked.optimizer)
         files[unit.class_file] = _with_header(unit.source, emit_module(unit.program, algorithm))
         files[unit.kernel_file] = _with_header(unit.source, emit_kernel(unit.program))
+        files[unit.native_file] = _with_header(unit.source, emit_native(unit.program))
     exports = {**(kept or {}), **{unit.program.name: unit.module for unit in units}}
     return {"__init__.py": _init(exports), **files, **_support()}
 

@@ -1,0 +1,162 @@
+"""The fused target for the CPU: C that makes the step of all tensors at once, compiled when it is first needed."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from optdsl.emit.native.elements import Elements
+from optdsl.emit.native.printer import flag_text
+from optdsl.emit.native.scalars import Scalars
+from optdsl.emit.triton.conditions import Flags, is_flag
+from optdsl.emit.triton.names import Names
+from optdsl.emit.triton.printer import host_text
+from optdsl.ir.instructions import Code, instructions
+from optdsl.ir.nodes import Expr, Present, Program, State, statements
+from optdsl.ir.passes import optimize, split_scalars
+from optdsl.ir.passes.forward import defined_names
+from optdsl.ir.passes.select import LOOP, select
+
+__all__ = ["emit_native"]
+
+RESERVED = frozenset(
+    # C
+    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
+    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while asm typeof "
+    # support/native_source.py, and what it includes
+    "INLINE F32 F64 BF16 F16 REAL SCALED LOAD STORE NARROW LOAD_SCALAR ROUND NEXT PREFETCH CHUNK PREFETCH_BYTES "
+    "MULTIPLY_ADD FUSED_MULTIPLY_ADD SQRT ABS EXP LOG FLOOR POW NAN INFINITY lerp maximum minimum sign integer_power "
+    "scalar_maximum scalar_minimum scalar_sign pow sqrt fabs exp log floor scalars work prepare step_tensor "
+    "step_elements element "
+    # the template
+    "i j k from to end tensor tensors addresses hypers grad_scale again previous".split()
+)
+"""Names that are taken in C."""
+
+SPECIALISED = 3
+"""Up to so many conditions that a step decides, there is a loop for each of their combinations."""
+
+
+def emit_native(program: Program) -> str:
+    """The module ``_<optimizer>_native``, of which callers use ``fused_step(buckets, grad_scale, found_inf)``.
+
+    ``program`` is elementwise, as the lowering left it: the passes are run here.
+    """
+    tensor_keys = ("param", "grad", *(s.key for s in program.tensor_states))
+    lists = ("param", "grad", *(s.key for s in program.states), *(("step",) if program.counts_steps else ()))
+    reserved = RESERVED | {f"{key}_p" for key in lists} | {f"{key.upper()}_T" for key in lists}
+    split = split_scalars(optimize(program))
+    code = select(split, LOOP)
+    flags = Flags(Names(reserved | _identifiers(program, code)))
+    scalars = Scalars(program, split, flags, reserved)
+    elements = Elements(code, scalars, Names(reserved))
+    absentable = tuple(s.key for s in program.states if s.initial is None)
+
+    def host_condition(x: Expr) -> str:
+        resolved = scalars.resolve(x)
+        return host_text_over_flags(resolved, flags) if is_flag(resolved) else "True"
+
+    lines = elements.lines()
+    tensors = []
+    for key in tensor_keys:
+        if key not in elements.variables:
+            continue
+        state = program.state(key) if key not in ("param", "grad") else None
+        exists = "1" if state is None else _exists(state, flags)
+        tensors.append(
+            {
+                "key": key,
+                "variable": elements.variables[key],
+                "row": lists.index(key),
+                "loaded": exists if state is None or state.initial is not None else _both(exists, _present(key, flags)),
+                "touched": _both(exists, elements.touched(key)),
+                "written": _both(exists, elements.written(key)) if key != "grad" else "0",
+            }
+        )
+    late = [(s.key, elements.assigned(s.key, host_condition)) for s in program.tensor_states if s.initial is None]
+    prelude = scalars.lines()
+    scalar_states = scalars.scalar_states()
+    conditions = [c.name for c in scalars.columns.values() if c.is_condition]
+    source = _template("kernel.c.jinja").render(
+        name=program.name,
+        lists=lists,
+        tensors=tensors,
+        columns=list(scalars.columns.values()),
+        conditions=conditions,
+        specialised=len(conditions) <= SPECIALISED,
+        variables=scalars.assigned,
+        prelude=prelude,
+        scalar_states=[(s, lists.index(s.key)) for s in scalar_states],
+        counts_steps=program.counts_steps,
+        step=scalars.step,
+        step_row=len(lists) - 1,
+        hypers=scalars.hypers_read(),
+        locals=elements.locals(),
+        lines=lines,
+    )
+    host = [(flag, host_text(x, absentable)) for x, flag in flags.by_expression.items()]
+    words = set(re.findall(r"\w+", " ".join([source, *(text for _, text in late)])))
+    return _template("kernel.py.jinja").render(
+        name=program.name,
+        module=program.name.lower(),
+        source=source,
+        flags=[(flag, text) for flag, text in host if flag in words],
+        imports_math=any("math." in text for _, text in host),
+        late=late,
+        states=tuple(s.key for s in program.states),
+        scalar_states=tuple(s.key for s in program.scalar_states),
+        hypers=tuple(scalars.hypers),
+        counts_steps=program.counts_steps,
+    )
+
+
+def _identifiers(program: Program, code: Code) -> set[str]:
+    """Names that values may have: no macro may be called like one."""
+    of_statements = {n.partition(".")[0] for s in statements(program.body) for n in defined_names(s)}
+    of_code = {v for i in instructions(code) for v in (i.target, *i.operands)}
+    return of_statements | of_code | {s.name for s in program.scalars} | {s.key for s in program.states}
+
+
+def host_text_over_flags(condition: Expr, flags: Flags) -> str:
+    """A condition that the host knows, in Python over a dict ``flags``."""
+    return flags.text(flags.formula(condition), 'flags["{}"]') or "True"
+
+
+def _exists(state: State, flags: Flags) -> str:
+    return "1" if state.condition is None else flag_text(state.condition, flags)[0]
+
+
+def _present(key: str, flags: Flags) -> str:
+    return flag_text(Present(key), flags)[0]
+
+
+def _both(a: str, b: str) -> str:
+    """The conjunction of two conditions in C."""
+    if "0" in (a, b):
+        return "0"
+    return " && ".join(f"({x})" if " || " in x else x for x in dict.fromkeys((a, b)) if x != "1") or "1"
+
+
+def _python(names: tuple[str, ...]) -> str:
+    """A tuple of strings, as ruff format would have it."""
+    return "(" + ", ".join(f'"{name}"' for name in names) + ("," if len(names) == 1 else "") + ")"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("optdsl.emit.native", ""),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.globals.update(python=_python)
+    return environment
+
+
+def _template(name: str) -> Template:
+    return _environment().get_template(name)
