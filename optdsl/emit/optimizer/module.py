@@ -10,6 +10,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from optdsl.emit.lines import folded
 from optdsl.emit.optimizer import signature
 from optdsl.emit.optimizer.checks import check_lines
 from optdsl.emit.optimizer.quoting import docstring, literal
@@ -62,13 +63,15 @@ def emit_module(program: Program, algorithm: str = "") -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("optdsl.emit.optimizer"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["folded"] = folded
+    return environment
 
 
 def _doc(program: Program, algorithm: str) -> str:

@@ -8,6 +8,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from optdsl.emit.lines import folded
 from optdsl.emit.python.expressions import HostPrinter, TensorPrinter
 from optdsl.emit.python.names import Variables
 from optdsl.emit.python.operations import ForeachPrinter, LoopPrinter, branch_lines, plural
@@ -295,7 +296,7 @@ class _Function:
         self, variant: str, doc: str, *, prelude: Iterable[str], code: Iterable[str], loads: Iterable[str] = ()
     ) -> str:
         presence = {n.key for x in self.read_expressions() for n in walk(x) if isinstance(n, Present)}
-        return (
+        return folded(
             _environment()
             .get_template("function.py.j2")
             .render(
