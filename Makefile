@@ -18,6 +18,7 @@ test: lint types drift
 lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/optdsl fmt --check specs
 
 types: $(READY)
 	$(BIN)/mypy

@@ -1,8 +1,11 @@
-"""Reading specs: from a path to a :class:`Source`, or to a diagnostic that says why not."""
+"""Reading and writing specs: from a path to a :class:`Source`, or to a diagnostic that says why not."""
 
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from optdsl.resources import spec_names, spec_text
@@ -12,14 +15,14 @@ SUFFIX = ".opt"
 
 
 def read_source(path: str | Path) -> Source | Diagnostic:
-    """The spec at ``path``; E801 if it cannot be read, E802 if it is not UTF-8."""
+    """The spec at ``path`` (``-``: the standard input); E801 if it cannot be read, E802 if it is not UTF-8."""
     try:
-        data = Path(path).read_bytes()
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return Diagnostic("E801", f"cannot read the spec: {reason[:1].lower()}{reason[1:]}", whole_file(path))
     try:
-        return Source(str(path), data.decode("utf-8-sig"))
+        return Source("<stdin>" if path == "-" else str(path), data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return Diagnostic(
@@ -39,6 +42,38 @@ def read_import(file: str, importer: Source) -> Source | Diagnostic | None:
     if name in spec_names():
         return Source(f"<optdsl>/{name}{SUFFIX}", spec_text(name))
     return None
+
+
+def specs_in(paths: Iterable[str | Path]) -> list[str]:
+    """``paths``, with every folder among them replaced by the specs that lie in it, at any depth."""
+    found: list[str] = []
+    for path in map(Path, paths):
+        found += map(str, sorted(path.rglob(f"*{SUFFIX}"))) if path.is_dir() else [str(path)]
+    return list(dict.fromkeys(found))
+
+
+def write_whole(path: str | Path, text: str) -> Diagnostic | None:
+    """Write ``text`` to ``path``, all of it or (E808) nothing; a file that is there keeps its permissions."""
+    target = Path(os.path.realpath(path))
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(text.encode("utf-8"))
+        os.chmod(temporary, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        return Diagnostic("E808", f"cannot write the file: {(error.strerror or str(error)).lower()}", whole_file(path))
+    return None
+
+
+def _umask() -> int:
+    """The permissions that new files do not get. There is no way to read them but to set them."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def whole_file(path: str | Path) -> Span:

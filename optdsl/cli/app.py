@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from optdsl import __version__
+from optdsl.cli import authoring
 from optdsl.cli.package import Package
 from optdsl.cli.report import ErrorFormat, report
 from optdsl.cli.show import Stage, show_cost, show_reading, show_stage
@@ -94,3 +95,6 @@ def show(
             typer.echo(show_reading(unit).rstrip("\n"))
         if cost:
             typer.echo(show_cost(unit).rstrip("\n"))
+
+
+authoring.register(app)
