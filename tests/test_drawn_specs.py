@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -16,57 +15,11 @@ from optdsl.ir.lower import lower
 from optdsl.ir.nodes import Program
 from optdsl.source import Diagnostic, Source
 from optdsl.syntax import ast, parse
+from optdsl.syntax.notation import ASCII, LATEX, Notation
 from optdsl.syntax.printer import unparse
-from optdsl.syntax.vocabulary import GREEK
 from tests.specs import spec, with_functions
 from tests.strategies import Case, is_stable, programs, unfiltered_cases, without_masks
 from tests.wellformed import assert_wellformed
-
-ASCII = {
-    **{letter: name for name, letter in GREEK.items()},
-    "←": "<-",
-    "≠": "!=",
-    "≤": "<=",
-    "≥": ">=",
-    "·": "*",
-    "…": "...",
-    "∇": "grad ",
-    "∈": "in",
-    "m̂": "m_hat",
-    "₁": "1",
-    "₂": "_2",
-    "²": "^2",
-    "³": "^{3}",
-}
-LATEX = {
-    **{letter: f"\\{name} " for name, letter in GREEK.items()},
-    "←": r"\leftarrow",
-    "≠": r"\neq",
-    "≤": r"\leq",
-    "≥": r"\geq",
-    "·": r"\cdot",
-    "…": r"\ldots",
-    "∇": r"\nabla ",
-    "∈": r"\in",
-    "m̂": r"\hat{m}",
-    "₁": "_1",
-    "₂": "_{2}",
-    "²": "^2",
-    "³": "^{3}",
-    "√": r"\sqrt ",
-    "⌊": r"\lfloor ",
-    "⌋": r"\rfloor ",
-    "max(": r"\max(",
-    "|": r"\vert ",
-}
-"""Other spellings of what the canonical text holds."""
-
-
-def spelled(text: str, table: dict[str, str]) -> str:
-    """``text`` with everything in ``table`` spelled so; a Greek letter's subscript stays next to it."""
-    for canonical, spelling in table.items():
-        text = text.replace(canonical, spelling)
-    return re.sub(r"(\\[A-Za-z]+) +(?=[_^])", r"\1", text)
 
 
 def no_imports(statement: ast.Import) -> ast.Module | Diagnostic:
@@ -107,11 +60,11 @@ def assert_means_what_was_drawn(module: ast.Module, drawn: Case) -> None:
                 np.testing.assert_allclose(state[key], value, rtol=1e-12, atol=1e-13, err_msg=text)
 
 
-@pytest.mark.parametrize("table", [ASCII, LATEX], ids=["ascii", "latex"])
+@pytest.mark.parametrize("notation", [ASCII, LATEX], ids=["ascii", "latex"])
 @given(program=programs(spelled=True))
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_spelling_of_a_drawn_spec_is_the_same_spec(table: dict[str, str], program: Program) -> None:
+def test_a_drawn_spec_is_the_same_in_every_notation(notation: Notation, program: Program) -> None:
     module = spec(program)
-    text = spelled(unparse(module), table)
+    text = unparse(module, notation)
     parsed = parse(Source("drawn.opt", text))
     assert parsed.diagnostics == () and parsed.module == module, text

@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
+import unicodedata
 
 from optdsl.syntax.ast import Symbol, Time
 from optdsl.syntax.vocabulary import ACCENTS, GREEK, GREEK_NAMES, SUBSCRIPTS
@@ -110,7 +111,7 @@ def display(symbol: Symbol, time: Time = Time.NONE) -> str:
         text += "_" + (time.value if len(time.value) == 1 else f"{{{time.value}}}")
     if symbol.superscript:
         text += "^" + symbol.superscript
-    return text
+    return unicodedata.normalize("NFC", text)
 
 
 def latex(symbol: Symbol, time: Time = Time.NONE) -> str:

@@ -93,6 +93,7 @@ LATEX = Notation(
     signs={
         "←": r"\leftarrow", "≤": r"\leq", "≥": r"\geq", "≠": r"\neq", "·": r"\cdot", "∈": r"\in", "…": r"\ldots",
         "∏": r"\prod", "∑": r"\sum", "∇": r"\nabla ", "ᵀ": r"^\top", "∞": r"\infty",
+        "{": r"\{",
     },
     root=r"\sqrt{{{}}}",
     fraction=r"\frac{{{}}}{{{}}}",

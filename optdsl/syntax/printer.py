@@ -182,7 +182,7 @@ class _Printer:
 
     def _case(self, case: ast.Case) -> tuple[str, str]:
         condition = "otherwise" if case.condition is None else f"if {self._expr(case.condition, Level.OR)}"
-        return f"{{ {self._expr(case.value, Level.OR)}", condition
+        return f"{self.sign('{')} {self._expr(case.value, Level.OR)}", condition
 
     # ------------------------------------------------------------------------------------------------- expressions
 
@@ -245,6 +245,8 @@ class _Printer:
                 return Level.FACTOR, self.notation.fraction.format(
                     self._expr(left, Level.OR), self._expr(right, Level.OR)
                 )
+            case "/" if _is_literal(left) and _is_literal(right):
+                return Level.PRODUCT, f"{self._expr(left, Level.PRODUCT)}/{self._expr(right, Level.JUXTAPOSED)}"
             case "/" | "@":
                 divisor = self._expr(right, Level.JUXTAPOSED if _is_number(right) else Level.FACTOR)
                 return Level.PRODUCT, f"{self._expr(left, Level.PRODUCT)} {expr.op} {divisor}"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from optdsl.source import Source, Span
 from optdsl.syntax import ast, parse
 from optdsl.syntax.ast import Symbol, Time
+from optdsl.syntax.notation import ASCII, LATEX, UNICODE
 from optdsl.syntax.printer import unparse
 from optdsl.syntax.vocabulary import ACCENTS, GREEK
 
@@ -49,10 +50,11 @@ def test_a_spec_is_read_back(path):
 @pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
 def test_a_spec_is_already_canonical_but_for_blanks_and_comments(path):
     def words(text):
-        return [" ".join(line.split()) for line in re.sub(r"#.*", "", text).split("\n") if line.strip()]
+        return ["".join(line.split()) for line in re.sub(r"#.*", "", text).split("\n")]
 
     text = path.read_text(encoding="utf-8")
-    assert [line for line in words(text) if line] == words(unparse(read(text)))
+    canonical = [line for line in words(unparse(read(text))) if line]
+    assert canonical == [line.replace("₀", "_0") for line in words(text) if line]
 
 
 @pytest.mark.parametrize(
@@ -60,8 +62,9 @@ def test_a_spec_is_already_canonical_but_for_blanks_and_comments(path):
     [
         "β₁ m_{t-1} + (1 - β₁) g_t",
         "γ m̂_t / (√v̂_t + ε)",
-        "1 / 2 · 0.96^(t ψ)",
-        "β₁ (1 - 1 / 2 · 0.96^((t + 1) ψ))",
+        "1/2 · 0.96^(t ψ)",
+        "β₁ (1 - 1/2 · 0.96^((t + 1) ψ))",
+        "1 / 2^t",
         "a / b · c",
         "a (b / c)",
         "a / (b c)",
@@ -216,7 +219,8 @@ def composed(draw: st.DrawFn, inner: st.SearchStrategy[ast.Expr]) -> ast.Expr:
             return ast.Running(draw(st.sampled_from("*+")), draw(names), NOWHERE)
 
 
-@given(st.recursive(leaves, composed, max_leaves=12))
-@settings(max_examples=300, deadline=None)
-def test_any_expression_is_read_back(tree):
-    assert expression(unparse(tree)) == tree
+@pytest.mark.parametrize("notation", [UNICODE, ASCII, LATEX], ids=["unicode", "ascii", "latex"])
+@given(tree=st.recursive(leaves, composed, max_leaves=12))
+@settings(max_examples=200, deadline=None)
+def test_any_expression_is_read_back(notation, tree):
+    assert expression(unparse(tree, notation)) == tree
