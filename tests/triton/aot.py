@@ -108,12 +108,17 @@ def compile_kernel(
     dtype: torch.dtype = torch.float32,
     scaled: bool = False,
     which: str = "kernel",
+    state_dtype: torch.dtype | None = None,
 ) -> Binary:
-    """The kernel (or its ``prepare``) as it is launched for tensors of ``dtype`` with ``hypers``."""
+    """The kernel (or its ``prepare``) as it is launched for tensors of ``dtype`` with ``hypers``.
+
+    ``state_dtype`` is that of the states, if another one.
+    """
     optimizer = kernels._OPTIMIZER
     launch = __import__(f"{kernels.__package__}._support.triton_launch", fromlist=["*"])
     flags = optimizer.flags(hypers, tuple(present))
-    dtypes = tuple(torch.float32 if optimizer.is_scalar(name) else dtype for name in optimizer.names)
+    shaped = dict.fromkeys(optimizer.states, state_dtype or dtype) | {"param": dtype, "grad": dtype}
+    dtypes = tuple(torch.float32 if optimizer.is_scalar(name) else shaped[name] for name in optimizer.names)
     gpu = TARGETS[target]
     constants = launch.constants(optimizer, dtypes, flags, gpu.warp_size)
     function = getattr(optimizer, which)

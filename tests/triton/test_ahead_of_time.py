@@ -44,6 +44,19 @@ def test_other_dtypes(kernels, case: Case, dtype: torch.dtype) -> None:
     assert_minimal(binary, dtype.itemsize, case.accesses)
 
 
+@every_target
+def test_half_precision_with_wider_states(kernels, target: str) -> None:
+    """States are accessed 128 bits at a time, the parameter and its gradient 64: threads exchange nothing."""
+    hypers = Case("Adam", 7).all_hypers
+    binary = compile_kernel(kernels("Adam"), target, hypers, (), torch.bfloat16, state_dtype=torch.float32)
+    wide, _ = binary.loops
+    passes = binary.elements // 4
+    assert wide.count(Access(8, reads=True)) == 2 * passes
+    assert wide.count(Access(8, reads=False)) == passes
+    assert wide.count(Access(16, reads=True)) == wide.count(Access(16, reads=False)) == 2 * passes
+    assert not any(binary.resources.values()), binary.resources
+
+
 @every_case
 def test_unscaling_writes_the_gradient(kernels, case: Case) -> None:
     binary = compile_kernel(kernels(case.optimizer), "sm_90", case.all_hypers, case.present, scaled=True)
