@@ -167,9 +167,16 @@ def number(value: int | float) -> str:
     return f'float("{printed}")' if printed.lstrip("-") in ("inf", "nan") else printed
 
 
-HOST_INFIX = {**{op: s for op, (s, _) in INFIX.items()}, "div": "/", "pow": "**", "and": "and", "or": "or"}
-HOST_CALLS = {"min": "min", "max": "max", "abs": "abs", "sqrt": "math.sqrt", "exp": "math.exp", "log": "math.log"}
-HOST_CALLS["floor"] = "math.floor"
+HOST_INFIX = {**{op: symbol for op, (symbol, _) in INFIX.items()}, "div": "/", "pow": "**", "and": "and", "or": "or"}
+HOST_CALLS = {
+    "min": "min",
+    "max": "max",
+    "abs": "abs",
+    "sqrt": "math.sqrt",
+    "exp": "math.exp",
+    "log": "math.log",
+    "floor": "math.floor",
+}
 
 
 def host_text(x: Expr, absentable: tuple[str, ...]) -> str:
