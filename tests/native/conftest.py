@@ -1,0 +1,35 @@
+"""Fixtures of the tests of native kernels, which are compiled into a cache of their own."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+
+from tests.native.harness import NativePackage
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory):
+    """The folder that kernels are compiled into, by child processes too."""
+    if shutil.which("cc") is None:
+        pytest.fail("these tests need a C compiler")
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPTDSL_CACHE_DIR", str(folder))
+        yield folder / "native"
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> NativePackage:
+    return NativePackage(tmp_path_factory.mktemp("native"), interpret=False)
+
+
+@pytest.fixture
+def two_threads():
+    """Two threads, which make steps of many elements together."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
