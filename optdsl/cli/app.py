@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from optdsl import __version__
-from optdsl.cli import authoring
+from optdsl.cli import authoring, trying
 from optdsl.cli.package import Package
 from optdsl.cli.report import ErrorFormat, report
 from optdsl.cli.show import Stage, show_cost, show_reading, show_stage
@@ -98,3 +98,4 @@ def show(
 
 
 authoring.register(app)
+trying.register(app)
