@@ -379,8 +379,10 @@ class Cover:
                 return self.code, self.renamed(place)
             return self.code, replace(place, owned=place.owned and isinstance(x, Op))
         key = let.state
+        if place.buffers == {key}:
+            return self.code, place
         if fresh_state and key not in self.live_buffers:
-            if not (place.owned and place.is_temporary):
+            if not self.is_free(place):
                 result = self.temporary(key)
                 self.code.append(Instruction("clone", key, (place.variable,)))
                 place = replace(result, variable=key)
@@ -390,8 +392,6 @@ class Cover:
                 place = replace(place, variable=key)
             self.code.append(Instruction("store", key, (key,)))
             return self.code, Place(key, frozenset((key,)))
-        if place.buffers == {key}:
-            return self.code, place
         if key in self.live_buffers:
             return self.code, self.detached(place, key)
         last = self.code[-1] if self.code else None
@@ -403,11 +403,15 @@ class Cover:
 
     def detached(self, place: Place, key: str) -> Place:
         """The state's old value is still needed: the new one waits in a buffer of its own."""
-        if place.owned and place.is_temporary:
+        if self.is_free(place):
             return place
         result = self.temporary(f"new_{key}")
         self.code.append(Instruction("clone", result.variable, (place.variable,)))
         return result
+
+    def is_free(self, place: Place) -> bool:
+        """Whether a value's buffer is a temporary that no other value lives on in."""
+        return place.owned and place.is_temporary and not place.buffers & self.live_buffers
 
     def role(self) -> str:
         return f"new_{self.let.state}" if self.let.state is not None else self.let.identifier

@@ -82,18 +82,14 @@ class _Selector:
         return tuple(code)
 
     def written(self, key: str, place: Place) -> Code:
-        """Puts a value that is elsewhere into the buffer of ``key``, or makes it that buffer if there may be none."""
-        code: list[Instruction] = []
-        if key not in self.absentable:
-            code.append(Instruction("copy", key, (key, place.variable), in_place=True))
+        """Puts a value that is elsewhere into the buffer of ``key``, or makes it a buffer if it may have none."""
+        code: Code
+        if key in self.absentable:
+            code = (Instruction("clone", key, (place.variable,)), Instruction("store", key, (key,)))
         else:
-            variable = place.variable
-            if not place.owned:
-                variable = f"new_{key}"
-                code.append(Instruction("clone", variable, (place.variable,)))
-            code.append(Instruction("store", key, (variable,)))
+            code = (Instruction("copy", key, (key, place.variable), in_place=True),)
         condition = None if key == "param" else self.program.state(key).condition
-        return tuple(code) if condition is None else (Branch(condition, tuple(code), ()),)
+        return code if condition is None else (Branch(condition, code, ()),)
 
     # --------------------------------------------------------------------------------------------------- statements
 
