@@ -74,7 +74,7 @@ def run(contestant: Contestant, problem: Problem, lr: float | None) -> Outcome:
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
             break
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     score = attempt.score() if attempt.score is not None and math.isfinite(losses[-1]) else None
     return Outcome(lr, tuple(losses), tuple(path), score)
