@@ -1,7 +1,7 @@
 """Writes the pages of ``docs/`` that follow from the rest of the repository.
 
-``gallery/`` has a page per optimizer with its box, its spec, its signature and what it compiles to; ``errors.md`` an
-example of every diagnostic, taken from the broken specs of the tests.
+``gallery/`` has a page per optimizer with its box, its spec, its signature and what it compiles to; ``errors.md`` the
+pages of ``optdsl explain``.
 
     python docs/generate.py [--check]
 
@@ -11,8 +11,10 @@ example of every diagnostic, taken from the broken specs of the tests.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,10 +22,12 @@ sys.path.insert(0, str(ROOT))
 
 from optdsl.cli.show import Stage, show_cost, show_stage  # noqa: E402
 from optdsl.compiler import Unit, check_files  # noqa: E402
+from optdsl.explain import Example, codes  # noqa: E402
+from optdsl.explain import page as explanation  # noqa: E402
+from optdsl.render import render_all  # noqa: E402
 
 GALLERY = ROOT / "docs" / "gallery"
 ERRORS = ROOT / "docs" / "errors.md"
-BROKEN = ROOT / "tests" / "broken"
 
 PAGE = """\
 # {name}
@@ -89,8 +93,9 @@ Every optimizer that comes with optdsl: the algorithm as rendered from the spec,
 ERRORS_PAGE = """\
 # Diagnostics
 
-What the compiler says of a mistake, by its code, with an example of each. A code that starts with `W` is a warning: the
-spec is compiled all the same.
+What each diagnostic means, by its code, with a wrong example, what the compiler says of it, and a right one. `optdsl
+explain CODE` shows the same. A code that starts with `W` is a warning: the spec is compiled all the same. An example of
+a few statements stands in a step that begins with Adam's averages `m_t` and `v_t`.
 
 {errors}
 """
@@ -125,14 +130,26 @@ def signature(module: str) -> str:
 
 
 def errors() -> str:
-    """The page of all diagnostics: of each code, the shortest text that the tests expect."""
-    examples: dict[str, str] = {}
-    for path in sorted(BROKEN.rglob("*.txt")):
-        for text in re.split(r"\n\n(?=(?:error|warning)\[)", path.read_text("utf-8").strip("\n")):
-            code = text.partition("[")[2][:4]
-            examples[code] = min(examples.get(code, text), text, key=len)
-    sections = (f"## {code}\n\n```text\n{text}\n```" for code, text in sorted(examples.items()))
+    """The page of all diagnostics: the pages of ``optdsl explain``, and what the compiler says of the wrong example."""
+    sections = []
+    for code in codes():
+        explained = explanation(code)
+        shown = [f"## {code}: {explained.title}", explained.text, fenced(explained.wrong)]
+        if explained.wrong.spec is not None:
+            shown.append(f"```text\n{said_of(explained.wrong.spec)}\n```")
+        sections.append("\n\n".join([*shown, "Right:", fenced(explained.right)]))
     return ERRORS_PAGE.format(errors="\n\n".join(sections))
+
+
+def fenced(example: Example) -> str:
+    return f"```{'sh' if example.kind == 'sh' else 'text'}\n{example.text}```"
+
+
+def said_of(spec: str) -> str:
+    """What the compiler says of ``spec``."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        Path("spec.opt").write_text(spec, encoding="utf-8")
+        return render_all(check_files(["spec.opt"]).diagnostics)
 
 
 def pages() -> dict[Path, str]:

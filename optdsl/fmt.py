@@ -204,7 +204,7 @@ class _Commenter:
         seen: set[int] = set()
         for line in self.known:
             number = self.first[line]
-            if number not in seen and not self.code[number].lstrip().startswith(("else", "{")):
+            if number not in seen and not self.code[number].lstrip().startswith(("else", "{", r"\{")):
                 self.around[number].blank = self._is_below_blank(self.old.lines[line].start)
             seen.add(number)
 

@@ -16,6 +16,7 @@ Format = Annotated[ErrorFormat, typer.Option("--error-format", help="How mistake
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command("fmt")(fmt)
+    app.command("explain")(explain)
 
 
 def fmt(
@@ -66,3 +67,19 @@ def _diff(source: Source, text: str) -> str:
 
     old, new = source.text.splitlines(keepends=True), text.splitlines(keepends=True)
     return "".join(difflib.unified_diff(old, new, source.name, f"{source.name} (formatted)"))
+
+
+def explain(
+    code: Annotated[str | None, typer.Argument(help="A code such as E212; without it, all of them are listed.")] = None,
+) -> None:
+    """Show what a diagnostic means, with a wrong and a right example."""
+    from optdsl.explain import codes, nearest_code, page
+
+    if code is None:
+        for known in codes():
+            typer.echo(f"{known}  {page(known).title}")
+        return
+    if code.upper() not in codes():
+        near = nearest_code(code)
+        raise typer.BadParameter(f"there is no code {code}" + (f"; did you mean {near}?" if near else ""))
+    typer.echo(page(code.upper()), nl=False)

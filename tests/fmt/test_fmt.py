@@ -85,7 +85,7 @@ def test_a_disturbed_spec(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_drawn_spec(data: st.DataObject) -> None:
     text = data.draw(disturbed(unparse(spec(data.draw(programs(spelled=True))))))
     assert_formats(text, data.draw(st.sampled_from(list(NOTATIONS.values()))))
