@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from optdsl.emit.python.expressions import HostPrinter
-from optdsl.ir.instructions import Branch, Code, Instruction
+from optdsl.ir.instructions import Branch, Code, Instruction, instructions
 from optdsl.ir.nodes import Const, DType, Expr, Op, Rate
 
 LINE = 110
@@ -171,14 +173,20 @@ class ForeachPrinter:
         self.scalar = scalar
         self.device_scalars = device_scalars
         self.absent = absent
+        self.nested: dict[str, Instruction] = {}
+        """Operations without a list of their own: they are part of the comprehension that reads their result."""
 
     def lines(self, code: Code) -> Iterator[str]:
+        self.nested = nested(code, lambda i: i.op not in _STATEMENTS and self.call(i) is None)
+        yield from self.block(code)
+
+    def block(self, code: Code) -> Iterator[str]:
         for item in code:
             if isinstance(item, Branch):
                 yield from branch_lines(
-                    item.condition, list(self.lines(item.then)), list(self.lines(item.orelse)), self.scalar
+                    item.condition, list(self.block(item.then)), list(self.block(item.orelse)), self.scalar
                 )
-            elif item.op != "store" or item.operands[0] != item.target:
+            elif item.target not in self.nested and (item.op != "store" or item.operands[0] != item.target):
                 yield self.statement(item)
 
     def statement(self, i: Instruction) -> str:
@@ -221,20 +229,76 @@ class ForeachPrinter:
 
     def comprehension(self, i: Instruction) -> str:
         """The operation tensor by tensor, for what torch has no ``_foreach_`` function for."""
-        operands = list(dict.fromkeys(i.operands))
-        scalars = [self.scalar(s) for s in i.scalars]
-        sources = [plural(o) for o in operands]
-        names = list(operands)
-        if self.device_scalars:
-            for n, (text, s) in enumerate(zip(scalars, i.scalars, strict=True)):
-                if not isinstance(s, Const):
-                    names.append(f"s{n}")
-                    sources.append(f"foreach.values({text}, params)")
-                    scalars[n] = f"s{n}"
-        call = _single(i, scalars, self.device_scalars)
+        sources: dict[str, str] = {}
+        call = self.element(i, sources)
         if len(sources) == 1:
-            return f"[{call} for {names[0]} in {sources[0]}]"
-        return f"[{call} for {', '.join(names)} in zip({', '.join(sources)}, strict=True)]"
+            return f"[{call} for {', '.join(sources)} in {', '.join(sources.values())}]"
+        return f"[{call} for {', '.join(sources)} in zip({', '.join(sources.values())}, strict=True)]"
+
+    def element(self, i: Instruction, sources: dict[str, str]) -> str:
+        """The operation on one tensor of each list; ``sources`` gets the lists, by the names of their elements."""
+        operands = []
+        for operand in i.operands:
+            inner = self.nested.get(operand)
+            if inner is None:
+                sources.setdefault(operand, plural(operand))
+                operands.append(operand)
+            else:
+                text = self.element(inner, sources)
+                operands.append(f"({text})" if _is_operator(i) and _is_operator(inner) else text)
+        scalars = []
+        for s in i.scalars:
+            text = self.scalar(s)
+            if self.device_scalars and not isinstance(s, Const):
+                name = f"s{len(sources)}"
+                sources[name] = f"foreach.values({text}, params)"
+                text = name
+            scalars.append(text)
+        return _single(replace(i, operands=tuple(operands)), scalars, self.device_scalars)
+
+
+_STATEMENTS = frozenset(("alias", "store", "choose", "copy"))
+"""Instructions that are not operations on the elements of lists."""
+
+
+def nested(code: Code, may_nest: Callable[[Instruction], bool]) -> dict[str, Instruction]:
+    """Instructions, by their targets, that can wait until the only other one that reads their result.
+
+    Both are of those that ``may_nest``, in the same block, and nothing is written in between that the first one reads.
+    """
+    everything = list(instructions(code))
+    reads = Counter(o for i in everything for o in i.operands)
+    made = Counter(i.target for i in everything)
+    renames = any(i.op in _STATEMENTS - {"copy"} for i in everything)
+    found: dict[str, Instruction] = {}
+
+    def search(block: Code) -> None:
+        made_at: dict[str, int] = {}
+        """Where the result of each instruction of the block is made, in the end."""
+        for n, item in reversed(list(enumerate(block))):
+            if isinstance(item, Branch):
+                search(item.then)
+                search(item.orelse)
+                continue
+            made_at[item.target] = n
+            once = reads[item.target] == made[item.target] == 1
+            if item.in_place or item.out or not once or not may_nest(item):
+                continue
+            readers = [i for i in block[n + 1 :] if isinstance(i, Instruction) and item.target in i.operands]
+            if not readers or readers[0].in_place or not may_nest(readers[0]):
+                continue
+            end = made_at[readers[0].target] if readers[0].target in found else block.index(readers[0])
+            between = list(instructions(block[n + 1 : end]))
+            if not any(i.target in item.operands or (renames and i.in_place) for i in between):
+                found[item.target] = item
+                made_at[item.target] = end
+
+    search(code)
+    return found
+
+
+def _is_operator(i: Instruction) -> bool:
+    return i.op in _OPERATORS or i.op in ("logical_and", "logical_or", "logical_not")
 
 
 def _single(i: Instruction, s: list[str], device_scalars: bool) -> str:

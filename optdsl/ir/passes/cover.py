@@ -12,7 +12,7 @@ from optdsl.ir.nodes import Const, DType, Expr, Let, Op, Rate, Ref, Type, childr
 from optdsl.ir.passes.liveness import Atom, Live
 from optdsl.ir.passes.places import Names, Place, Places, Target
 from optdsl.ir.passes.scalars import depends_on_device
-from optdsl.ir.passes.terms import ONE, Coefficient, Term, from_sum, from_term, is_tensor, to_sum
+from optdsl.ir.passes.terms import ONE, Coefficient, Term, factor_choices, from_sum, from_term, is_tensor, to_sum
 
 _EXTREMA = {"max": "maximum", "min": "minimum"}
 _COMPARISONS = frozenset(("lt", "le", "gt", "ge", "eq", "ne"))
@@ -41,7 +41,8 @@ def best_covering(let: Let, names: Names, target: Target, places: Places, live: 
 
 
 def _alternatives(x: Expr) -> list[Expr]:
-    """``x``, and ``x`` with each quotient or product of a sum divided out: ``(a + b) / d`` as ``a/d + b/d``."""
+    """``x``, and ``x`` with each quotient or product of a sum divided out (``(a + b) / d`` as ``a/d + b/d``), or with
+    what both sides of a choice have as a factor taken out of it."""
     if not is_tensor(x) or x.type.dtype is not DType.REAL:
         return [x]
     terms: list[Term] = []
@@ -55,7 +56,8 @@ def _alternatives(x: Expr) -> list[Expr]:
         else:
             terms.append(t)
     expanded = from_sum(to_sum(from_sum(tuple(terms))))
-    return [x] if expanded == x else [x, expanded]
+    factored = from_sum(to_sum(factor_choices(x)))
+    return list(dict.fromkeys((x, expanded, factored)))
 
 
 class Cover:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from optdsl.ir.nodes import Const, Expr, Op, Rate, add, children, div, mul, power, sub, with_children
+from optdsl.ir.nodes import Const, DType, Expr, Op, Rate, add, children, div, mul, power, sub, with_children
 
 ONE = Const(1)
 
@@ -256,3 +256,35 @@ def canonical(x: Expr, nonnegative: Callable[[Expr], bool] = lambda _: False) ->
     if is_tensor(x) and x.type.dtype.value == "real":
         return from_sum(to_sum(x, nonnegative))
     return with_children(x, tuple(canonical(a, nonnegative) for a in children(x)))
+
+
+def factor_choices(x: Expr) -> Expr:
+    """``x`` with each choice between products of one tensor made a choice of its factor.
+
+    ``select(c, a t, b t)`` is ``t select(c, a, b)``, where ``c`` differs between elements.
+    """
+    args = children(x)
+    if not args:
+        return x
+    x = with_children(x, tuple(factor_choices(a) for a in args))
+    match x:
+        case Op("select", (c, a, b)) if is_tensor(c) and is_tensor(a) and is_tensor(b) and x.type.dtype is DType.REAL:
+            sides = to_sum(a), to_sum(b)
+            if any(len(terms) != 1 for terms in sides):
+                return x
+            first, second = (terms[0] for terms in sides)
+            common = [f for f in dict.fromkeys(first.numerator) if f in second.numerator]
+            if not common:
+                return x
+            chosen = Op("select", (c, *(from_term(_without(term, common)) for term in (first, second))))
+            return from_term(Term(Coefficient(), (*common, chosen)))
+        case _:
+            return x
+
+
+def _without(term: Term, factors: list[Expr]) -> Term:
+    """``term`` divided by ``factors`` of its numerator."""
+    numerator = list(term.numerator)
+    for factor in factors:
+        numerator.remove(factor)
+    return replace(term, numerator=tuple(numerator))
