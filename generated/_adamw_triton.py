@@ -1,4 +1,4 @@
-# Compiled by optdsl 0.1.0 from adamw.opt (sha256 33145673fc4b). Do not edit.
+# Compiled by optdsl 0.1.0 from adamw.opt (sha256 17d07f514399). Do not edit.
 """AdamW, fused: one launch updates all tensors of one device, one set of dtypes and one set of flags.
 
 The tensors' addresses stand in ``table``, an int64 matrix with a column for each tensor:
@@ -12,8 +12,8 @@ The tensors' addresses stand in ``table``, an int64 matrix with a column for eac
      6  max_exp_avg_sq
      7  step
 
-Every tensor is read once and written once, 128 bits at a time where its addresses allow it, and rounded once: in between,
-the arithmetic is float32 (float64 for float64 parameters).
+Every tensor is read once and written once, 128 bits at a time where its addresses allow it, and rounded once: the
+arithmetic in between is float32 (float64 for float64 parameters).
 Scalars are computed on the device at every step, in float64, one row of ``rows`` for each tensor.
 """
 
@@ -88,7 +88,7 @@ def _adamw_tile(
         tl.store(max_exp_avg_sq_ptr, max_exp_avg_sq, mask=mask)
 
 
-@triton.jit(do_not_specialize=["n_tensors"])
+@triton.jit(do_not_specialize=["n_tensors"], do_not_specialize_on_alignment=["grad_scale", "found_inf"])
 def _adamw_kernel(
     table, n_tensors, block_tensor, block_chunk, rows, grad_scale, found_inf,
     MAXIMIZE: tl.constexpr,
@@ -151,13 +151,13 @@ def _adamw_kernel(
         )  # fmt: skip
 
 
-@triton.jit(do_not_specialize=["n_tensors"])
+@triton.jit(do_not_specialize=["n_tensors"], do_not_specialize_on_alignment=["found_inf"])
 def _adamw_prepare(
     table, n_tensors, hypers, rows, found_inf,
     step_dtype: tl.constexpr,
     SIZE: tl.constexpr,
 ):  # fmt: skip
-    """Computes the rows of SIZE tensors in float64, and advances their step counts unless ``found_inf``."""
+    """Fills the rows of SIZE tensors, in float64; advances their step counts unless ``found_inf``."""
     tensor = tl.program_id(0) * SIZE + tl.arange(0, SIZE)
     mask = tensor < n_tensors
     column = table + tensor

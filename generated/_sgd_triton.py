@@ -1,4 +1,4 @@
-# Compiled by optdsl 0.1.0 from sgd.opt (sha256 caff0169159c). Do not edit.
+# Compiled by optdsl 0.1.0 from sgd.opt (sha256 d41eb5f4b6b0). Do not edit.
 """SGD, fused: one launch updates all tensors of one device, one set of dtypes and one set of flags.
 
 The tensors' addresses stand in ``table``, an int64 matrix with a column for each tensor:
@@ -9,8 +9,8 @@ The tensors' addresses stand in ``table``, an int64 matrix with a column for eac
      3  grad
      4  momentum_buffer
 
-Every tensor is read once and written once, 128 bits at a time where its addresses allow it, and rounded once: in between,
-the arithmetic is float32 (float64 for float64 parameters).
+Every tensor is read once and written once, 128 bits at a time where its addresses allow it, and rounded once: the
+arithmetic in between is float32 (float64 for float64 parameters).
 Scalars are computed on the device, in float64, when a hyperparameter changes; one row of ``rows`` for each tensor.
 """
 
@@ -55,7 +55,9 @@ def _sgd_tile(
         momentum_buffer_ptr = tile_pointer(momentum_buffer_address, momentum_buffer_dtype, first, VECTOR) + offsets
     param = tl.load(param_ptr, mask=mask).to(COMPUTE)
     grad = tl.load(grad_ptr, mask=mask).to(COMPUTE)
-    momentum_buffer = tl.load(momentum_buffer_ptr, mask=mask).to(COMPUTE) if HAS_MOMENTUM and MOMENTUM_BUFFER_PRESENT else 0.0
+    momentum_buffer = (
+        tl.load(momentum_buffer_ptr, mask=mask).to(COMPUTE) if HAS_MOMENTUM and MOMENTUM_BUFFER_PRESENT else 0.0
+    )
     if scale is not None:
         grad = divide(grad, scale)
         tl.store(grad_ptr, grad, mask=mask)
@@ -80,7 +82,7 @@ def _sgd_tile(
         tl.store(momentum_buffer_ptr, momentum_buffer, mask=mask)
 
 
-@triton.jit(do_not_specialize=["n_tensors"])
+@triton.jit(do_not_specialize=["n_tensors"], do_not_specialize_on_alignment=["grad_scale", "found_inf"])
 def _sgd_kernel(
     table, n_tensors, block_tensor, block_chunk, rows, grad_scale, found_inf,
     MAXIMIZE: tl.constexpr,
@@ -134,12 +136,12 @@ def _sgd_kernel(
         )  # fmt: skip
 
 
-@triton.jit(do_not_specialize=["n_tensors"])
+@triton.jit(do_not_specialize=["n_tensors"], do_not_specialize_on_alignment=["found_inf"])
 def _sgd_prepare(
     table, n_tensors, hypers, rows, found_inf,
     SIZE: tl.constexpr,
 ):  # fmt: skip
-    """Computes the rows of SIZE tensors in float64."""
+    """Fills the rows of SIZE tensors, in float64."""
     tensor = tl.program_id(0) * SIZE + tl.arange(0, SIZE)
     mask = tensor < n_tensors
     column = table + tensor

@@ -1,4 +1,4 @@
-# Compiled by optdsl 0.1.0 from adamw.opt (sha256 33145673fc4b). Do not edit.
+# Compiled by optdsl 0.1.0 from adamw.opt (sha256 17d07f514399). Do not edit.
 from __future__ import annotations
 
 from typing import Any
@@ -21,8 +21,8 @@ class AdamW(BaseOptimizer):
             &\textbf{input}      : \theta_0 \text{ (params)}, \: f(\theta) \text{ (objective)},
                 \: \gamma \text{ (lr)}, \: \beta_1, \beta_2 \text{ (betas)}, \: \varepsilon
                 \text{ (eps)},                                                                           \\
-            &\hspace{13mm}      \lambda \text{ (weight decay)}, \: \textit{amsgrad}, \:
-                \textit{maximize}                                                                        \\
+            &\hspace{13mm}      \lambda \text{ (weight decay)}, \: \textit{amsgrad},
+                \: \textit{maximize}                                                                     \\
             &\textbf{initialize} : m_0 \leftarrow 0 \text{ (exp avg)}, \: v_0 \leftarrow 0
                 \text{ (exp avg sq)}, \: v_0^{\mathrm{max}} \leftarrow 0 \text{ (max exp avg sq)} \\[-1.ex]
             &\rule{110mm}{0.4pt}                                                                         \\

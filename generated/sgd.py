@@ -1,4 +1,4 @@
-# Compiled by optdsl 0.1.0 from sgd.opt (sha256 caff0169159c). Do not edit.
+# Compiled by optdsl 0.1.0 from sgd.opt (sha256 d41eb5f4b6b0). Do not edit.
 from __future__ import annotations
 
 from typing import Any
@@ -20,8 +20,8 @@ class SGD(BaseOptimizer):
             &\rule{110mm}{0.4pt}                                                                         \\
             &\textbf{input}      : \theta_0 \text{ (params)}, \: f(\theta) \text{ (objective)},
                 \: \gamma \text{ (lr)}, \: \mu \text{ (momentum)},                                       \\
-            &\hspace{13mm}      \tau \text{ (dampening)}, \: \lambda \text{ (weight decay)}, \:
-                \textit{nesterov}, \: \textit{maximize}                                           \\[-1.ex]
+            &\hspace{13mm}      \tau \text{ (dampening)}, \: \lambda \text{ (weight decay)},
+                \: \textit{nesterov}, \: \textit{maximize}                                        \\[-1.ex]
             &\rule{110mm}{0.4pt}                                                                         \\
             &\textbf{for} \: t=1 \: \textbf{to} \: \ldots \: \textbf{do}                                 \\
             &\hspace{5mm}\textbf{if} \: \textit{maximize}:                                               \\
@@ -141,6 +141,15 @@ class SGD(BaseOptimizer):
     @staticmethod
     def _state_keys(group: dict[str, Any]) -> tuple[str | None, ...]:
         return ("momentum_buffer" if group["momentum"] != 0 else None,)
+
+    @classmethod
+    def _check_sparse(cls, group: dict[str, Any]) -> None:
+        if group["weight_decay"] != 0:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+
+    @staticmethod
+    def _updates_rows(group: dict[str, Any]) -> bool:
+        return group["weight_decay"] == 0 and group["momentum"] == 0
 
     @staticmethod
     def _functions() -> tuple[Any, Any, Any, Any]:

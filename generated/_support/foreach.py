@@ -1,22 +1,23 @@
 # Compiled by optdsl 0.1.0 (part of every package). Do not edit.
 """``torch._foreach_*`` with scalars that may live on the device.
 
-torch's own take a Python number as ``alpha``, ``value`` or ``weight``. These also take a 0-dim tensor (a learning rate),
-or a vector with one entry per tensor of the list (what follows from step counts), without reading it on the host.
+torch's own take a Python number as ``alpha``, ``value`` or ``weight``. These also take a 0-dim tensor (a learning
+rate), or a vector with one entry per tensor of the list (what follows from step counts), without reading it on the
+host.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-Tensors = Sequence[Tensor]
+Tensors = list[Tensor] | tuple[Tensor, ...]
 Scalar = float | Tensor
 
 
-def _each(scalar: Scalar, tensors: Tensors) -> Tensors | float:
+def _each(scalar: Scalar, tensors: Tensors) -> Any:
     """``scalar`` as a ``_foreach_`` function takes it: a number, or one 0-dim tensor for each of ``tensors``."""
     if not isinstance(scalar, Tensor):
         return scalar
@@ -128,10 +129,9 @@ def pow_(xs: Tensors, scalar: Scalar) -> None:
     torch._foreach_pow_(xs, _each(scalar, xs))
 
 
-def values(scalar: Scalar, tensors: Tensors) -> Sequence[Scalar]:
+def values(scalar: Scalar, tensors: Tensors) -> list[Any] | tuple[Any, ...]:
     """``scalar`` once for each of ``tensors``, for a comprehension over them."""
-    each = _each(scalar, tensors)
-    return each if isinstance(each, Sequence) else [each] * len(tensors)
+    return _each(scalar, tensors) if isinstance(scalar, Tensor) else [scalar] * len(tensors)
 
 
 def assign(states: Tensors, scalar: Scalar) -> None:

@@ -7,13 +7,15 @@ module that :data:`BACKENDS` names for the parameters' device.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
+from typing import Any, Protocol
 
 from torch import Tensor
 
-BACKENDS: dict[str, str] = {"cuda": "triton"}
+BACKENDS: dict[str, str] = {"cuda": "triton", "cpu": "native"}
 """Back end by device type; a back end ``b`` of the optimizer in ``adam.py`` is the module ``_adam_b`` beside it."""
 
 
@@ -36,6 +38,24 @@ class Bucket:
     steps: list[Tensor] = field(default_factory=list)
     present: tuple[bool, ...] = ()
     hypers: dict[str, float | bool | str | Tensor | None] = field(default_factory=dict)
+
+
+class GroupPlan(Protocol):
+    """What a back end may keep of a parameter group from step to step (``plan_group`` of its generated module).
+
+    ``keys`` are the keys of the states that the plan was made for.
+    """
+
+    keys: tuple[str | None, ...]
+
+    def step(
+        self,
+        group: Mapping[str, Any],
+        state: Mapping[Tensor, dict[str, Any]],
+        hypers: Mapping[str, Any],
+        scale: float | None,
+    ) -> bool:
+        """Makes the step of ``group``, or returns False if anything is no longer what the plan was made for."""
 
 
 def supported_devices() -> tuple[str, ...]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from types import ModuleType
 from typing import Any, ClassVar
 
 import torch
@@ -16,8 +17,9 @@ from torch.optim.optimizer import (
 )
 
 from .arguments import FLAGS, check_flags, check_tensor_argument, to_device, to_number
-from .fused import Bucket, backend, supported_devices
+from .fused import Bucket, GroupPlan, backend, supported_devices
 from .grouping import Batch, States
+from .sparse import stored_rows, write_back
 from .state import as_real, detach_state, increment, scalar_state
 
 Keys = tuple[str | None, ...]
@@ -75,9 +77,22 @@ class BaseOptimizer(torch.optim.Optimizer):
         """One step as a function: single-tensor, multi-tensor, capturable and differentiable."""
         raise NotImplementedError
 
+    @classmethod
+    def _check_sparse(cls, group: dict[str, Any]) -> None:
+        """Raise RuntimeError if ``group`` cannot take sparse gradients."""
+        twin = f"Sparse{cls.__name__}"
+        advice = f", please consider {twin} instead" if hasattr(torch.optim, twin) else ""
+        raise RuntimeError(f"{cls.__name__} does not support sparse gradients{advice}")
+
+    @staticmethod
+    def _updates_rows(group: dict[str, Any]) -> bool:
+        """Whether a step changes nothing where a sparse gradient stores nothing; else such gradients become dense."""
+        return False
+
     # ------------------------------------------------------------------------------------------------- construction
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
+        self._plans: dict[int, GroupPlan | None] = {}
         self._check_group(defaults)
         super().__init__(params, defaults)
 
@@ -120,6 +135,7 @@ class BaseOptimizer(torch.optim.Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self._plans = {}
         for group in self.param_groups:
             for flag, default in FLAGS.items():
                 group.setdefault(flag, default)
@@ -161,7 +177,10 @@ class BaseOptimizer(torch.optim.Optimizer):
             if not group["fused"]:
                 self._update(group)
         if any(group["fused"] for group in self.param_groups):
-            self._fused_update()
+            if torch.compiler.is_compiling():
+                torch._disable_dynamo(self._fused_update)()
+            else:
+                self._fused_update()
 
         return loss
 
@@ -178,7 +197,9 @@ class BaseOptimizer(torch.optim.Optimizer):
                 params.append(param)
                 grads.append(grad)
         if any(grad.is_sparse for grad in grads):
-            raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+            if group["fused"]:
+                raise RuntimeError("`fused` does not support sparse gradients")
+            self._check_sparse(group)
         if group["fused"]:
             for device, dtype in {(param.device, param.dtype) for param in params}:
                 _check_fused_support(device, dtype)
@@ -224,6 +245,24 @@ class BaseOptimizer(torch.optim.Optimizer):
             _, foreach = _default_to_fused_or_foreach(batch.params, group["differentiable"], use_fused=False)
         if foreach and group["differentiable"]:
             raise AssertionError("_foreach ops don't support autograd")
+        for part in batch.split([[grad.is_sparse for grad in batch.grads]]):
+            if part.grads[0].is_sparse:
+                self._update_sparse(group, keys, part, has_complex)
+            else:
+                self._update_dense(group, keys, part, foreach, has_complex)
+
+    def _update_sparse(self, group: dict[str, Any], keys: Keys, batch: Batch, has_complex: bool) -> None:
+        """The update by sparse gradients, one parameter after another."""
+        if group["capturable"] or group["differentiable"] or not self._updates_rows(group):
+            batch.grads = [grad.to_dense() for grad in batch.grads]
+            self._update_dense(group, keys, batch, False, has_complex)
+        else:
+            per_element = [key is not None and key not in self._scalar_states for key in keys]
+            rows, places = stored_rows(batch, per_element)
+            self._update_dense(group, keys, rows, False, has_complex)
+            write_back(rows, batch, places, per_element)
+
+    def _update_dense(self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool) -> None:
         if group["capturable"] and not group["differentiable"]:
             self._update_on_device(group, keys, batch, foreach, has_complex)
         else:
@@ -323,20 +362,57 @@ class BaseOptimizer(torch.optim.Optimizer):
 
     # -------------------------------------------------------------------------------------------------------- fused
 
-    @torch._disable_dynamo
     def _fused_update(self) -> None:
-        """One step of all fused parameter groups, with one call per type of device."""
-        buckets: dict[str, list[tuple[Keys, Bucket]]] = {}
-        for group in self.param_groups:
-            if group["fused"]:
-                keys = self._state_keys(group)
-                for bucket in self._buckets(group, keys):
-                    buckets.setdefault(bucket.params[0].device.type, []).append((keys, bucket))
-
-        package, _, module = self._module.rpartition(".")
+        """One step of all fused parameter groups: by the plans kept of them, where these still hold."""
         grad_scale, found_inf = getattr(self, "grad_scale", None), getattr(self, "found_inf", None)
+        changed = [
+            group
+            for i, group in enumerate(self.param_groups)
+            if group["fused"] and not self._follow_plan(i, grad_scale, found_inf)
+        ]
+        if changed:
+            self._fused_update_anew(changed, grad_scale, found_inf)
+            for i, group in enumerate(self.param_groups):
+                if any(group is other for other in changed):
+                    self._plans[i] = self._plan(group)
+
+    def _follow_plan(self, i: int, grad_scale: Tensor | None, found_inf: Tensor | None) -> bool:
+        """Whether there is a plan for group ``i`` that holds; the step has been made by it then."""
+        plan = self._plans.get(i)
+        group = self.param_groups[i]
+        if plan is None or plan.keys != self._state_keys(group):
+            return False
+        if found_inf is not None and found_inf.item():
+            return True
+        scale = None if grad_scale is None else grad_scale.item()
+        return plan.step(group, self.state, self._hyperparameters(group), scale)
+
+    def _plan(self, group: dict[str, Any]) -> GroupPlan | None:
+        """A plan for the next steps of ``group``, from the back end of its device."""
+        keys = self._state_keys(group)
+        buckets = self._buckets(group, keys)
+        devices = {bucket.params[0].device.type for bucket in buckets}
+        if len(devices) != 1:
+            return None
+        make_plan = getattr(self._backend(devices.pop()), "plan_group", None)
+        return None if make_plan is None else make_plan(group, keys, self.state, buckets)
+
+    def _backend(self, device_type: str) -> ModuleType:
+        package, _, module = self._module.rpartition(".")
+        return backend(package, module, device_type)
+
+    def _fused_update_anew(
+        self, groups: list[dict[str, Any]], grad_scale: Tensor | None, found_inf: Tensor | None
+    ) -> None:
+        """One step of fused parameter ``groups``, with one call per type of device."""
+        buckets: dict[str, list[tuple[Keys, Bucket]]] = {}
+        for group in groups:
+            keys = self._state_keys(group)
+            for bucket in self._buckets(group, keys):
+                buckets.setdefault(bucket.params[0].device.type, []).append((keys, bucket))
+
         for device_type, keyed in buckets.items():
-            backend(package, module, device_type).fused_step([bucket for _, bucket in keyed], grad_scale, found_inf)
+            self._backend(device_type).fused_step([bucket for _, bucket in keyed], grad_scale, found_inf)
             for keys, bucket in keyed:
                 for key, values in zip(keys, bucket.states, strict=True):
                     if key in self._late_states and not all(bucket.present):

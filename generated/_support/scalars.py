@@ -53,21 +53,28 @@ def minimum(x: Scalar, y: Scalar) -> Scalar:
 
 
 def where(condition: bool | Tensor, x: Scalar, y: Scalar, like: Tensor | None = None) -> Scalar:
-    """``x`` where ``condition`` holds, else ``y``; two numbers become tensors of ``like``'s dtype (else float64)."""
+    """``x`` where ``condition`` holds, else ``y``; with ``like``, always a tensor of its shape.
+
+    Two numbers under a condition that is a tensor become tensors of ``like``'s dtype, float64 without it.
+    """
     if not isinstance(condition, Tensor):
-        return x if condition else y
+        chosen = x if condition else y
+        return chosen if like is None or _is_shaped(chosen, like) else full_like(like, chosen)
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):
         dtype = torch.float64 if like is None else like.dtype
         x = torch.tensor(x, dtype=dtype, device=condition.device)
     return torch.where(condition, x, y)
 
 
+def _is_shaped(x: Scalar, like: Tensor) -> bool:
+    return isinstance(x, Tensor) and x.shape == like.shape
+
+
 def logical_not(x: bool | Tensor) -> bool | Tensor:
     return x.logical_not() if isinstance(x, Tensor) else not x
 
 
-def full_like(tensor: Tensor, x: Scalar) -> Tensor:
-    """``x`` everywhere, in ``tensor``'s shape and dtype; autograd follows ``x``."""
-    if isinstance(x, Tensor):
-        return x.to(tensor.dtype).expand_as(tensor).clone()
-    return torch.full_like(tensor, x)
+def full_like(tensor: Tensor, x: Scalar, dtype: torch.dtype | None = None) -> Tensor:
+    """``x`` everywhere, in ``tensor``'s shape and (unless given) dtype; autograd follows ``x``."""
+    dtype = dtype or tensor.dtype
+    return x.to(dtype).expand_as(tensor).clone() if isinstance(x, Tensor) else torch.full_like(tensor, x, dtype=dtype)

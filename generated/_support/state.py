@@ -49,15 +49,17 @@ def increment(steps: list[Tensor]) -> None:
 def detach_state(optimizer: torch.optim.Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
     """A load_state_dict pre-hook that keeps the optimizer's state apart from ``state_dict``.
 
-    Tensors are cloned. Scalar states become Python numbers, which loading does not cast to the parameter's dtype;
-    ``__setstate__`` makes them tensors again.
+    Tensors are cloned, and dense (torch's momentum of sparse gradients is not). Scalar states become Python numbers,
+    which loading does not cast to the parameter's dtype; ``__setstate__`` makes them tensors again.
     """
     scalar_states: tuple[str, ...] = optimizer._scalar_states  # type: ignore[attr-defined]
 
     def detached(key: str, value: Any) -> Any:
         if not isinstance(value, Tensor):
             return value
-        return value.item() if key in scalar_states else value.clone()
+        if key in scalar_states:
+            return value.item()
+        return value.to_dense() if value.is_sparse else value.clone()
 
     state = {
         param: {key: detached(key, value) for key, value in values.items()} if isinstance(values, dict) else values

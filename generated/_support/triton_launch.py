@@ -8,10 +8,12 @@ with those of the step before and upload only what changed; nothing waits for th
 
 from __future__ import annotations
 
+import operator
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -101,6 +103,7 @@ class FusedOptimizer:
                 raise RuntimeError("a graph cannot capture the step that creates a state: make one step before it")
             for bucket, i in created:
                 bucket.states[i][:] = map(torch.zeros_like, bucket.params)
+        buckets = [_local(bucket) for bucket in buckets]
         key = tuple(param.data_ptr() for bucket in buckets for param in bucket.params)
         plan = self.plans.get(key)
         if plan is None or not plan.fits(buckets, flags):
@@ -109,6 +112,20 @@ class FusedOptimizer:
         if len(self.plans) > PLANS:
             self.plans.popitem(last=False)
         plan.run(buckets, grad_scale, found_inf)
+
+
+def _local(bucket: Bucket) -> Bucket:
+    """``bucket`` with this process's part of each distributed tensor."""
+    if not any(hasattr(param, "to_local") for param in bucket.params):
+        return bucket
+
+    def parts(tensors: Sequence[Any]) -> list[Any]:
+        return [tensor.to_local() if hasattr(tensor, "to_local") else tensor for tensor in tensors]
+
+    states = tuple(map(parts, bucket.states))
+    return replace(
+        bucket, params=parts(bucket.params), grads=parts(bucket.grads), states=states, steps=parts(bucket.steps)
+    )
 
 
 def _is_absent(values: Sequence[Tensor | None]) -> bool:
@@ -122,6 +139,8 @@ class Plan:
     def __init__(self, optimizer: FusedOptimizer, buckets: Sequence[Bucket], flags: list[dict[str, bool]]):
         self.flags = flags
         self.signature = _signature(buckets)
+        self.references = [weakref.ref(tensor) for tensor in _kept(buckets)]
+        self.strides = _strides(buckets)
         classes: dict[Any, dict[int, list[int]]] = {}
         for b, bucket in enumerate(buckets):
             lists = optimizer.lists(bucket)
@@ -135,8 +154,17 @@ class Plan:
         ]
 
     def fits(self, buckets: Sequence[Bucket], flags: list[dict[str, bool]]) -> bool:
-        """Whether ``buckets``, whose parameters have the addresses of this plan's, are what it was made for."""
-        return flags == self.flags and _signature(buckets) == self.signature
+        """Whether ``buckets``, whose parameters have the addresses of this plan's, are what it was made for.
+
+        They are if the tensors are the same objects, in the same layout; else shapes and dtypes must be compared.
+        """
+        if flags != self.flags or _strides(buckets) != self.strides:
+            return False
+        tensors = _kept(buckets)
+        if len(tensors) == len(self.references) and all(map(operator.is_, (r() for r in self.references), tensors)):
+            return True
+        self.references = [weakref.ref(tensor) for tensor in tensors]
+        return _signature(buckets) == self.signature
 
     def run(self, buckets: Sequence[Bucket], grad_scale: Tensor | None, found_inf: Tensor | None) -> None:
         """Makes the step."""
@@ -149,17 +177,30 @@ class Plan:
                 )
 
 
-def _signature(buckets: Sequence[Bucket]) -> list[Any]:
-    """What a plan depends on besides flags: shapes, strides (of gradients: each step looks itself) and dtypes."""
-    signature: list[Any] = []
+def _walked(buckets: Sequence[Bucket]) -> list[Any]:
+    """Parameters and states."""
+    walked: list[Any] = []
     for bucket in buckets:
-        signature += [param.shape for param in bucket.params]
-        walked: list[list[Any]] = [bucket.params, *(values for values in bucket.states if not _is_absent(values))]
-        for tensors in walked:
-            signature += map(Tensor.stride, tensors)
-        for tensors in (*walked, bucket.grads, bucket.steps):
-            signature += [tensor.dtype for tensor in tensors]
-    return signature
+        walked += bucket.params
+        for values in bucket.states:
+            walked += [] if _is_absent(values) else values
+    return walked
+
+
+def _kept(buckets: Sequence[Bucket]) -> list[Tensor]:
+    """The tensors that last from step to step: all but the gradients."""
+    return _walked(buckets) + [step for bucket in buckets for step in bucket.steps]
+
+
+def _strides(buckets: Sequence[Bucket]) -> list[Any]:
+    """Strides of parameters and states; those of the gradients a launch looks at itself."""
+    return list(map(Tensor.stride, _walked(buckets)))
+
+
+def _signature(buckets: Sequence[Bucket]) -> list[Any]:
+    """Shapes and dtypes that a plan depends on."""
+    tensors = _kept(buckets) + [grad for bucket in buckets for grad in bucket.grads]
+    return [param.shape for bucket in buckets for param in bucket.params] + [tensor.dtype for tensor in tensors]
 
 
 class Launch:
@@ -237,28 +278,19 @@ class Launch:
         written = [tensors for row, tensors in enumerate(lists) if row != 1 or grad_scale is not None]
         torch.autograd.graph.increment_version([tensor for tensors in written for tensor in tensors])
         copies = self.lay_out(lists)
-        self.table.update(self._table(lists))
-        rows = self.rows
-        if is_capturing():
-            rows = torch.empty_like(rows)
-        if optimizer.prepare is not None and (
-            self._update_hypers(buckets) or optimizer.every_step or rows is not self.rows
-        ):
-            optimizer.prepare[(-(-count // PREPARE_LANES),)](
-                self.table.tensor, count, self.hypers.tensor, rows, found_inf,
-                **self.prepare_constants, num_warps=WARPS, enable_fp_fusion=True,
-            )  # fmt: skip
+        table, _ = self.table.show(self._table(lists))
+        rows = self._prepared_rows(buckets, table, found_inf)
         block_tensor, block_chunk = self.blocks
         if len(block_tensor):
             optimizer.kernel[(len(block_tensor),)](
-                self.table.tensor, count, block_tensor, block_chunk, rows, grad_scale, found_inf,
+                table, count, block_tensor, block_chunk, rows, grad_scale, found_inf,
                 **self.kernel_constants, num_warps=WARPS, enable_fp_fusion=True,
             )  # fmt: skip
         for row, tensor, copy in copies:
             if row != 1 or grad_scale is not None:
                 copy_back(tensor, copy)
-        if rows is not self.rows:
-            keep_for_graph(self.table.tensor, self.hypers.tensor, rows, self.blocks)
+        if is_capturing():
+            keep_for_graph(table, rows, self.blocks)
 
     def _table(self, lists: list[list[Tensor]]) -> list[int]:
         """The address table, row after row."""
@@ -267,15 +299,35 @@ class Launch:
             table += map(Tensor.data_ptr, tensors) if tensors else [0] * len(self.sizes)
         return table
 
-    def _update_hypers(self, buckets: Sequence[Bucket]) -> bool:
-        """Brings the hyperparameters to the device; whether any may have changed."""
+    def _prepared_rows(self, buckets: Sequence[Bucket], table: Tensor, found_inf: Tensor | None) -> Tensor | None:
+        """The scalars of this step, one row for each tensor. A graph has rows of its own, and fills them itself."""
+        if self.optimizer.prepare is None:
+            return None
+        hypers, changed = self._shown_hypers(buckets)
+        rows = self.rows
+        if is_capturing():
+            rows = torch.empty_like(rows)
+            keep_for_graph(hypers)
+        if changed or self.optimizer.every_step or rows is not self.rows:
+            count = len(self.sizes)
+            self.optimizer.prepare[(-(-count // PREPARE_LANES),)](
+                table, count, hypers, rows, found_inf,
+                **self.prepare_constants, num_warps=WARPS, enable_fp_fusion=True,
+            )  # fmt: skip
+        return rows
+
+    def _shown_hypers(self, buckets: Sequence[Bucket]) -> tuple[Tensor, bool]:
+        """The hyperparameters on the device, a row for each bucket, and whether any may have changed."""
         values = [buckets[b].hypers[name] for b in self.members for name in self.optimizer.hypers]
-        on_device = {i: v for i, v in enumerate(values) if isinstance(v, Tensor) and v.device.type != "cpu"}
-        numbers = [0.0 if i in on_device else float(value) for i, value in enumerate(values)]  # type: ignore[arg-type]
-        changed = self.hypers.update(numbers)
+        on_device = {
+            i: value
+            for i, value in enumerate(values)
+            if isinstance(value, Tensor) and value.device.type == self.device.type
+        }
+        hypers, changed = self.hypers.show([0.0 if i in on_device else float(v) for i, v in enumerate(values)])  # type: ignore[arg-type]
         for i, value in on_device.items():
-            self.hypers.tensor[i].copy_(value.reshape(()))
-        return changed or bool(on_device)
+            hypers[i].copy_(value.reshape(()))
+        return hypers, changed or bool(on_device)
 
 
 def compute_dtype(dtypes: Dtypes) -> torch.dtype:
@@ -286,17 +338,18 @@ def compute_dtype(dtypes: Dtypes) -> torch.dtype:
 def constants(optimizer: FusedOptimizer, dtypes: Dtypes, flags: dict[str, bool], warp_size: int) -> dict[str, Any]:
     """What the kernels of ``optimizer`` are specialised for, by the name of their parameter.
 
-    A thread updates 8 elements at a time, with accesses of 128 bits for the widest of the tensors.
+    An access is one of 128 bits in the widest of the tensors; a thread makes two (one of 8 half-width elements) at a
+    time in each.
     """
     named = dict(zip(optimizer.names, dtypes, strict=True))
-    widest = max(d.itemsize for name, d in named.items() if d is not None and not optimizer.is_scalar(name))
+    vector = 16 // max(d.itemsize for name, d in named.items() if d is not None and not optimizer.is_scalar(name))
     return {
         **flags,
         **{f"{name}_dtype": dtype and DTYPES[dtype] for name, dtype in named.items()},
         "COMPUTE": DTYPES[compute_dtype(dtypes)],
-        "VECTOR": 16 // widest,
+        "VECTOR": vector,
         "CHUNK": CHUNK,
-        "BLOCK": 8 * WARPS * warp_size,
+        "BLOCK": min(8, 2 * vector) * WARPS * warp_size,
         "SIZE": PREPARE_LANES,
     }
 

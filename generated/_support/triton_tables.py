@@ -27,8 +27,8 @@ def keep_for_graph(*values: Any) -> None:
 class Mirror:
     """A list of numbers on the host, and the same on the device: a new tensor whenever the numbers change.
 
-    A tensor once uploaded is never overwritten, so neither a kernel still queued nor a captured graph can see it
-    change. ``typecode`` is the :mod:`array` code that fits ``dtype``.
+    Nothing uploads to a tensor twice, so neither a kernel still queued nor a captured graph sees it change.
+    ``typecode`` is the :mod:`array` code that fits ``dtype``.
     """
 
     def __init__(self, typecode: str, dtype: torch.dtype, device: torch.device):
@@ -40,28 +40,28 @@ class Mirror:
         self.spare: Tensor | None = None
         """Pinned memory for an upload during capture, when none should be allocated."""
 
-    def update(self, values: list[Any]) -> bool:
-        """Makes ``tensor`` show ``values``; whether that took a new tensor."""
-        if values == self.values:
-            return False
-        self.values = values
-        if self.tensor.is_cuda:
-            self.tensor.record_stream(torch.cuda.current_stream())
-        host = torch.frombuffer(array(self.typecode, values), dtype=self.dtype)
-        self.tensor = self._upload(host)
-        return True
+    def show(self, values: list[Any]) -> tuple[Tensor, bool]:
+        """``values`` on the device, and whether they differ from those of the last call.
 
-    def _upload(self, host: Tensor) -> Tensor:
+        During capture, what is uploaded is there only when the graph is replayed, and is not remembered.
+        """
+        if values == self.values:
+            return self.tensor, False
+        host = torch.frombuffer(array(self.typecode, values), dtype=self.dtype)
         if self.device.type == "cpu":
-            return host
-        if is_capturing():
-            pinned = self.spare if self.spare is not None else torch.empty_like(host, pin_memory=True)
+            self.values, self.tensor = values, host
+        elif is_capturing():
+            pinned = torch.empty_like(host, pin_memory=True) if self.spare is None else self.spare
             self.spare = None
             keep_for_graph(pinned)
+            return pinned.copy_(host).to(self.device, non_blocking=True), True
         else:
-            pinned = torch.empty_like(host, pin_memory=True)
+            if self.tensor.numel():
+                self.tensor.record_stream(torch.cuda.current_stream())
+            self.values = values
+            self.tensor = host.pin_memory().to(self.device, non_blocking=True)
             self.spare = torch.empty_like(host, pin_memory=True) if self.spare is None else self.spare
-        return pinned.copy_(host).to(self.device, non_blocking=True)
+        return self.tensor, True
 
 
 def block_map(sizes: Sequence[int], chunk: int, device: torch.device) -> tuple[Tensor, Tensor]:

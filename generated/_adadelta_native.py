@@ -1,0 +1,160 @@
+# Compiled by optdsl 0.1.0 from adadelta.opt (sha256 25bf532d691a). Do not edit.
+"""Adadelta, fused on the CPU: C that steps all tensors of a bucket in one call, compiled when it is first used.
+
+Every tensor is read once and written once, and rounded once: in between, the arithmetic is float32 (float64 for
+float64 parameters). Scalars are computed in double, once for all tensors with equal step counts.
+"""
+
+from functools import partial
+
+from torch import Tensor
+
+from ._support.fused import Bucket
+from ._support.native import NativeOptimizer
+from ._support.native_plan import plan_group as _plan_group
+
+_SOURCE = r"""
+/* What element code reads besides the tensors, computed in double. */
+struct scalars {
+    REAL weight_decay;
+    REAL rho;
+    REAL one_minus_rho;
+    REAL eps;
+    REAL minus_lr;
+};
+
+INLINE void element(
+    const int64_t i, const struct scalars k, const REAL grad_scale,
+    PARAM_T *restrict param_p,
+    GRAD_T *restrict grad_p,
+    SQUARE_AVG_T *restrict square_avg_p,
+    ACC_DELTA_T *restrict acc_delta_p)
+{
+    REAL grad = 0;
+    REAL param = 0;
+    REAL square_avg = 0;
+    REAL Delta = 0;
+    REAL acc_delta = 0;
+    REAL denom = 0;
+    param = LOAD(param_p, i);
+    grad = LOAD(grad_p, i);
+    if (SCALED) {
+        grad = grad / grad_scale;
+        STORE(grad_p, i, grad);
+    }
+    square_avg = LOAD(square_avg_p, i);
+    acc_delta = LOAD(acc_delta_p, i);
+
+    if (MAXIMIZE) {
+        grad = -grad;
+    }
+    if (HAS_WEIGHT_DECAY) {
+        grad = MULTIPLY_ADD(param, k.weight_decay, grad);
+    }
+    square_avg = square_avg * k.rho;
+    square_avg = MULTIPLY_ADD(k.one_minus_rho * grad, grad, square_avg);
+    Delta = acc_delta + k.eps;
+    Delta = SQRT(Delta);
+    Delta = Delta * grad;
+    denom = square_avg + k.eps;
+    denom = SQRT(denom);
+    Delta = Delta / denom;
+    acc_delta = acc_delta * k.rho;
+    acc_delta = MULTIPLY_ADD(k.one_minus_rho * Delta, Delta, acc_delta);
+    param = MULTIPLY_ADD(Delta, k.minus_lr, param);
+
+    STORE(param_p, i, param);
+    STORE(square_avg_p, i, square_avg);
+    STORE(acc_delta_p, i, acc_delta);
+}
+
+INLINE void step_elements(
+    const int64_t from, const int64_t to, const struct scalars k, const REAL grad_scale,
+    PARAM_T *restrict param_p,
+    GRAD_T *restrict grad_p,
+    SQUARE_AVG_T *restrict square_avg_p,
+    ACC_DELTA_T *restrict acc_delta_p)
+{
+    int64_t i = from;
+    for (; i + CHUNK <= to; i += CHUNK) {
+        PREFETCH(param_p, i);
+        PREFETCH(grad_p, i);
+        PREFETCH(square_avg_p, i);
+        PREFETCH(acc_delta_p, i);
+        for (int64_t j = i; j < i + CHUNK; j++)
+            element(j, k, grad_scale, param_p, grad_p, square_avg_p, acc_delta_p);
+    }
+    for (; i < to; i++)
+        element(i, k, grad_scale, param_p, grad_p, square_avg_p, acc_delta_p);
+}
+
+static void step_tensor(const int64_t from, const int64_t to, void *const *addresses, const int64_t tensors,
+                        const struct scalars *scalars, const REAL grad_scale)
+{
+    const struct scalars k = *scalars;
+    PARAM_T *param_p = addresses[0 * tensors];
+    GRAD_T *grad_p = addresses[1 * tensors];
+    SQUARE_AVG_T *square_avg_p = addresses[2 * tensors];
+    ACC_DELTA_T *acc_delta_p = addresses[3 * tensors];
+    step_elements(from, to, k, grad_scale, param_p, grad_p, square_avg_p, acc_delta_p);
+}
+
+/* The scalars of each tensor, and its step count and scalar states advanced. */
+static void prepare(const int64_t tensors, void *const *addresses, const double *hypers, struct scalars *scalars)
+{
+    const double weight_decay = hypers[0];
+    const double rho = hypers[1];
+    const double eps = hypers[2];
+    const double lr = hypers[3];
+    double step = 0;
+    for (int64_t i = 0; i < tensors; i++) {
+        int again = i > 0;
+        STEP_T *step_p = addresses[4 * tensors + i];
+        NEXT(step, LOAD_SCALAR(step_p) + 1);
+        *step_p = NARROW(STEP_T, step);
+        if (!again) {
+            scalars[i] = (struct scalars){
+                .weight_decay = (REAL)(weight_decay),
+                .rho = (REAL)(rho),
+                .one_minus_rho = (REAL)(1.0 - rho),
+                .eps = (REAL)(eps),
+                .minus_lr = (REAL)(-lr),
+            };
+        } else {
+            scalars[i] = scalars[i - 1];
+        }
+    }
+}
+"""
+
+
+def _flags(hypers: dict[str, float | bool | str | None], present: tuple[bool, ...]) -> dict[str, bool]:
+    """What the kernel is compiled for, given the hyperparameters and which states have been assigned."""
+    return {
+        "MAXIMIZE": bool(hypers["maximize"]),
+        "HAS_WEIGHT_DECAY": bool(hypers["weight_decay"] != 0),
+    }
+
+
+_OPTIMIZER = NativeOptimizer(
+    name="adadelta",
+    source=_SOURCE,
+    flags=_flags,
+    states=("square_avg", "acc_delta"),
+    scalar_states=(),
+    hypers=("weight_decay", "rho", "eps", "lr"),
+    counts_steps=True,
+)
+
+
+def fused_step(buckets: list[Bucket], grad_scale: Tensor | None = None, found_inf: Tensor | None = None) -> None:
+    """Makes one step of every tensor in ``buckets``, states and step counts included.
+
+    ``grad_scale``: what the gradients have been multiplied by; they are divided by it, in place too. ``found_inf``: if
+    it is not 0, nothing changes.
+    """
+    _OPTIMIZER.step(buckets, grad_scale, found_inf)
+
+
+plan_group = partial(_plan_group, _OPTIMIZER)
+build = _OPTIMIZER.build

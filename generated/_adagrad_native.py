@@ -1,0 +1,143 @@
+# Compiled by optdsl 0.1.0 from adagrad.opt (sha256 19dd6f9a0604). Do not edit.
+"""Adagrad, fused on the CPU: C that steps all tensors of a bucket in one call, compiled when it is first used.
+
+Every tensor is read once and written once, and rounded once: in between, the arithmetic is float32 (float64 for
+float64 parameters). Scalars are computed in double, once for all tensors with equal step counts.
+"""
+
+from functools import partial
+
+from torch import Tensor
+
+from ._support.fused import Bucket
+from ._support.native import NativeOptimizer
+from ._support.native_plan import plan_group as _plan_group
+
+_SOURCE = r"""
+/* What element code reads besides the tensors, computed in double. */
+struct scalars {
+    REAL weight_decay;
+    REAL eps;
+    REAL minus_gamma_tilde;
+};
+
+INLINE void element(
+    const int64_t i, const struct scalars k, const REAL grad_scale,
+    PARAM_T *restrict param_p,
+    GRAD_T *restrict grad_p,
+    SUM_T *restrict sum_p)
+{
+    REAL grad = 0;
+    REAL param = 0;
+    REAL sum = 0;
+    REAL denom = 0;
+    param = LOAD(param_p, i);
+    grad = LOAD(grad_p, i);
+    if (SCALED) {
+        grad = grad / grad_scale;
+        STORE(grad_p, i, grad);
+    }
+    sum = LOAD(sum_p, i);
+
+    if (MAXIMIZE) {
+        grad = -grad;
+    }
+    if (HAS_WEIGHT_DECAY) {
+        grad = MULTIPLY_ADD(param, k.weight_decay, grad);
+    }
+    sum = MULTIPLY_ADD(grad, grad, sum);
+    denom = SQRT(sum);
+    denom = denom + k.eps;
+    param = param + k.minus_gamma_tilde * grad / denom;
+
+    STORE(param_p, i, param);
+    STORE(sum_p, i, sum);
+}
+
+INLINE void step_elements(
+    const int64_t from, const int64_t to, const struct scalars k, const REAL grad_scale,
+    PARAM_T *restrict param_p,
+    GRAD_T *restrict grad_p,
+    SUM_T *restrict sum_p)
+{
+    int64_t i = from;
+    for (; i + CHUNK <= to; i += CHUNK) {
+        PREFETCH(param_p, i);
+        PREFETCH(grad_p, i);
+        PREFETCH(sum_p, i);
+        for (int64_t j = i; j < i + CHUNK; j++)
+            element(j, k, grad_scale, param_p, grad_p, sum_p);
+    }
+    for (; i < to; i++)
+        element(i, k, grad_scale, param_p, grad_p, sum_p);
+}
+
+static void step_tensor(const int64_t from, const int64_t to, void *const *addresses, const int64_t tensors,
+                        const struct scalars *scalars, const REAL grad_scale)
+{
+    const struct scalars k = *scalars;
+    PARAM_T *param_p = addresses[0 * tensors];
+    GRAD_T *grad_p = addresses[1 * tensors];
+    SUM_T *sum_p = addresses[2 * tensors];
+    step_elements(from, to, k, grad_scale, param_p, grad_p, sum_p);
+}
+
+/* The scalars of each tensor, and its step count and scalar states advanced. */
+static void prepare(const int64_t tensors, void *const *addresses, const double *hypers, struct scalars *scalars)
+{
+    const double weight_decay = hypers[0];
+    const double eps = hypers[1];
+    const double lr = hypers[2];
+    const double lr_decay = hypers[3];
+    double gamma_tilde = 0;
+    double step = 0;
+    for (int64_t i = 0; i < tensors; i++) {
+        int again = i > 0;
+        STEP_T *step_p = addresses[3 * tensors + i];
+        NEXT(step, LOAD_SCALAR(step_p) + 1);
+        *step_p = NARROW(STEP_T, step);
+        if (!again) {
+            gamma_tilde = lr / (1.0 + (step - 1.0) * lr_decay);
+            scalars[i] = (struct scalars){
+                .weight_decay = (REAL)(weight_decay),
+                .eps = (REAL)(eps),
+                .minus_gamma_tilde = (REAL)(-gamma_tilde),
+            };
+        } else {
+            scalars[i] = scalars[i - 1];
+        }
+    }
+}
+"""
+
+
+def _flags(hypers: dict[str, float | bool | str | None], present: tuple[bool, ...]) -> dict[str, bool]:
+    """What the kernel is compiled for, given the hyperparameters and which states have been assigned."""
+    return {
+        "MAXIMIZE": bool(hypers["maximize"]),
+        "HAS_WEIGHT_DECAY": bool(hypers["weight_decay"] != 0),
+    }
+
+
+_OPTIMIZER = NativeOptimizer(
+    name="adagrad",
+    source=_SOURCE,
+    flags=_flags,
+    states=("sum",),
+    scalar_states=(),
+    hypers=("weight_decay", "eps", "lr", "lr_decay"),
+    counts_steps=True,
+)
+
+
+def fused_step(buckets: list[Bucket], grad_scale: Tensor | None = None, found_inf: Tensor | None = None) -> None:
+    """Makes one step of every tensor in ``buckets``, states and step counts included.
+
+    ``grad_scale``: what the gradients have been multiplied by; they are divided by it, in place too. ``found_inf``: if
+    it is not 0, nothing changes.
+    """
+    _OPTIMIZER.step(buckets, grad_scale, found_inf)
+
+
+plan_group = partial(_plan_group, _OPTIMIZER)
+build = _OPTIMIZER.build
