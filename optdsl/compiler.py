@@ -107,13 +107,17 @@ def check_files(paths: Iterable[str | Path]) -> Checked:
 
 
 def check_file(path: str, specs: _Specs) -> Checked:
-    """parse, analyse, lower: one spec."""
+    """Read and check one spec."""
+    source = read_source(path)
+    return Checked((), (source,)) if isinstance(source, Diagnostic) else check_source(source, specs)
+
+
+def check_source(source: Source, specs: _Specs | None = None) -> Checked:
+    """parse, analyse, lower: one spec whose text is at hand. What it imports is looked for beside its name."""
     from optdsl.check import analyse
     from optdsl.ir.lower import lower
 
-    source = read_source(path)
-    if isinstance(source, Diagnostic):
-        return Checked((), (source,))
+    specs = specs or _Specs()
     parsed = specs.parse(source)
     if parsed.module is None:
         return Checked((), parsed.diagnostics)

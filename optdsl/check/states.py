@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from optdsl.check import walk
 from optdsl.check.collect import declares_step, running_key, state_key
 from optdsl.check.model import PARAMETER, Buffer, CheckedOptimizer, Local, Parameter
-from optdsl.source import Diagnostic, Label, Severity
+from optdsl.source import Diagnostic, Fix, Label, Severity
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
 
@@ -67,7 +67,8 @@ def _duplicates(optimizer: ast.Optimizer) -> Iterator[Diagnostic]:
 def _step_count(state: ast.State) -> Iterator[Diagnostic]:
     if state.key not in (None, "step"):
         place = state.key_span or state.span
-        yield Diagnostic("E509", "the key of the step count is `step`", place, help="write `t ← 0 (step)`")
+        fix = Fix(state.key_span, "step") if state.key_span else None
+        yield Diagnostic("E509", "the key of the step count is `step`", place, help="write `t ← 0 (step)`", fix=fix)
     if not isinstance(state.value, ast.Number) or state.value.value != 0 or state.condition is not None:
         yield Diagnostic("E509", "the step count starts at 0", state.span, help="write `t ← 0 (step)`")
 
@@ -84,6 +85,7 @@ def _declaration(state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagno
             f"a state is initialized at time 0, not as `{state.name.span.text}`",
             state.name.span,
             help=f"write `{first}`",
+            fix=Fix(state.name.span, first),
         )
     for expr in (state.value, state.condition):
         for inner in walk.walk(expr) if expr is not None else ():

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from optdsl import __version__
-from optdsl.cli import authoring, trying
+from optdsl.cli import authoring, importing, trying
 from optdsl.cli.package import Package
 from optdsl.cli.report import ErrorFormat, report
 from optdsl.cli.show import Stage, show_cost, show_reading, show_stage
@@ -68,8 +68,16 @@ def compile_(
 
 
 @app.command()
-def check(specs: Specs, error_format: Format = ErrorFormat.TEXT) -> None:
-    """Report every mistake of the specs; write nothing."""
+def check(
+    specs: Specs,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="First mend, in the files, what can be mended for certain.")
+    ] = False,
+    error_format: Format = ErrorFormat.TEXT,
+) -> None:
+    """Report every mistake of the specs; write nothing, unless it is to be fixed."""
+    if fix:
+        authoring.fix(specs, error_format)
     checked = check_files(specs)
     report(checked.diagnostics, error_format)
     raise typer.Exit(0 if checked.ok else 1)
@@ -98,4 +106,5 @@ def show(
 
 
 authoring.register(app)
+importing.register(app)
 trying.register(app)

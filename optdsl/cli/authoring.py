@@ -8,6 +8,7 @@ import typer
 
 from optdsl.cli.report import ErrorFormat, report
 from optdsl.files import read_source, specs_in, write_whole
+from optdsl.render import visible
 from optdsl.source import Diagnostic, Source
 
 Format = Annotated[ErrorFormat, typer.Option("--error-format", help="How mistakes are printed.")]
@@ -67,6 +68,42 @@ def _diff(source: Source, text: str) -> str:
 
     old, new = source.text.splitlines(keepends=True), text.splitlines(keepends=True)
     return "".join(difflib.unified_diff(old, new, source.name, f"{source.name} (formatted)"))
+
+
+def fix(files: list[str], error_format: ErrorFormat) -> None:
+    """Mend the specs in their files, and say what was mended."""
+    from optdsl.fixes import mend
+
+    failed: list[Diagnostic] = []
+    for path in files:
+        source = read_source(path)
+        if isinstance(source, Diagnostic):
+            continue
+        mended = mend(source)
+        if mended.fixed:
+            refused = write_whole(path, mended.source.text)
+            failed += [refused] if refused else []
+            for diagnostic in () if refused else mended.fixed:
+                typer.echo(_fixed(diagnostic), err=True)
+    report(failed, error_format)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _fixed(diagnostic: Diagnostic) -> str:
+    """One line on an edit that was made."""
+    assert diagnostic.fix is not None
+    span, new = diagnostic.fix.span, diagnostic.fix.replacement
+    line, column = span.source.line_column(span.start)
+    if not span.text.strip() and not new.strip():
+        what = "indented anew"
+    elif not span.text:
+        what = f"added `{new.strip()}`"
+    elif not new:
+        what = f"removed `{span.text}`"
+    else:
+        what = f"`{span.text}` is now `{new}`"
+    return visible(f"{span.source.name}:{line}:{column}: fixed {diagnostic.code}: {what}")
 
 
 def explain(

@@ -105,6 +105,9 @@ _TITLES = {
     "NABLA": "`∇`",
 }
 _HEADERS = frozenset("IF ELSE FOR REPEAT".split())
+_INSTEAD = re.compile(r"^(?:write|the section is called) `(else if|input|initialize)\b:?`")
+"""Help that names the one word to write instead."""
+
 _SECTION_WORDS = ("import", "function", "optimizer", "input", "initialize", "for", "return", "if", "else", "repeat")
 
 
@@ -186,8 +189,10 @@ def _misspelt_keyword(m: Mistake) -> Explanation | None:
     if m.line and (m.token.type in ("_ASSIGN", "COMMA", "_EQUAL", "FIX") or "_ASSIGN" not in m.accepts):
         return None
     if word in FOREIGN:
+        instead = _INSTEAD.search(FOREIGN[word])
+        fix = Fix(m.of(first), instead[1]) if instead else None
         return Explanation(
-            Diagnostic("E036", f"`{word}` is not a word of this language", m.of(first), help=FOREIGN[word])
+            Diagnostic("E036", f"`{word}` is not a word of this language", m.of(first), help=FOREIGN[word], fix=fix)
         )
     near = nearest(word, _SECTION_WORDS)
     if near is None:
@@ -248,6 +253,18 @@ def _missing_do(m: Mistake) -> Explanation | None:
             "E032", "this line must end in `do`", m.span, help="write `do` for `:`" if colon else "add `do`", fix=fix
         ),
         (m.insert("DO", "do"),) if colon else (m.insert("DO", "do"), m.token),
+    )
+
+
+def _number_of_steps(m: Mistake) -> Explanation | None:
+    """``for t = 1 to T``: boxes name the last step, which no optimizer knows."""
+    if m.accepts != {"ELLIPSIS"}:
+        return None
+    help_ = "write `…`: an optimizer makes as many steps as it is asked for"
+    fix = Fix(m.span, "…") if m.token.type in ("NAME", "IDENT", "NUMBER") else None
+    return Explanation(
+        Diagnostic("E047", f"a step has no last one, and {_found(m)} cannot stand here", m.span, help=help_, fix=fix),
+        (tokens.retyped("ELLIPSIS", m.token),) if fix else None,
     )
 
 
@@ -414,6 +431,7 @@ def _stray_doc(m: Mistake) -> Explanation | None:
             "a `--` text documents an input, and this is none",
             m.span,
             help="begin a comment with `#`; write `- -x` to subtract a negative value",
+            fix=Fix(Span(m.span.source, m.span.start, m.span.start + 2), "#"),
         ),
         (),
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from lark import Token
 
-from optdsl.source import Diagnostic, Fix, Label
+from optdsl.source import Diagnostic, Fix, Label, Span
 from optdsl.syntax import tokens
 from optdsl.syntax.spelling import Spelled
 from optdsl.syntax.vocabulary import FUNCTIONS, RESERVED
@@ -247,8 +247,18 @@ class Layout:
                     span,
                     note="the lines above are indented with " + ("tabs" if self.indentation == "\t" else "spaces"),
                     help="indent with four spaces",
+                    fix=self._reindented(span),
                 )
             )
+
+    def _reindented(self, blanks: Span) -> Fix | None:
+        """``blanks`` in the character that this file indents with, a tab for four spaces; None where that comes out
+        uneven.
+        """
+        width = len(blanks.text.expandtabs(4))
+        if self.indentation != "\t":
+            return Fix(blanks, " " * width)
+        return None if width % 4 else Fix(blanks, "\t" * (width // 4))
 
     def _indentation(self, at: int, indent: int) -> Iterator[Token]:
         """The tokens that open or close blocks before the line whose text begins at offset ``at``."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from lark import Token
 
-from optdsl.source import Span
+from optdsl.source import Fix, Span
 from optdsl.syntax import ast
 from optdsl.syntax.ast import Symbol, Time
 from optdsl.syntax.build.base import Part, first_line, plain
@@ -98,7 +98,8 @@ class Builder(Statements):
             else:
                 keyword_only = True
         if keyword_only and not (inputs and inputs[-1].keyword_only):
-            self._report("E025", "no input follows the `*`", children[-1].span, help="remove it")
+            span = children[-1].span
+            self._report("E025", "no input follows the `*`", span, help="remove it", fix=Fix(span, ""))
         return Part("input", tuple(inputs), span)
 
     def _key(self, span: Span, children: list[Any]) -> Part:
