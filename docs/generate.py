@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from optdsl.cli.show import Stage, show_cost, show_stage  # noqa: E402
 from optdsl.compiler import Unit, check_files  # noqa: E402
+from optdsl.emit.latex import latex  # noqa: E402
 from optdsl.explain import Example, codes  # noqa: E402
 from optdsl.explain import page as explanation  # noqa: E402
 from optdsl.render import render_all  # noqa: E402
@@ -104,11 +105,11 @@ a few statements stands in a step that begins with Adam's averages `m_t` and `v_
 def page(unit: Unit) -> str:
     """The page of one optimizer."""
     stages = {stage.value: show_stage(unit, stage).strip("\n") for stage in (Stage.LOOP, Stage.FOREACH, Stage.TRITON)}
-    latex = re.sub(r"\\\\\[-1\.ex\]", r"\\\\", show_stage(unit, Stage.LATEX))
+    box = re.sub(r"\\\\\[-1\.ex\]", r"\\\\", latex(unit.checked.optimizer))
     return PAGE.format(
         name=unit.program.name,
         summary=summary(unit),
-        latex=latex,
+        latex=box,
         spec=Path(unit.source.name).name,
         text=unit.source.text.strip("\n"),
         signature=signature(show_stage(unit, Stage.CLASS)),

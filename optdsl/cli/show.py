@@ -6,7 +6,8 @@ from dataclasses import fields, is_dataclass
 from enum import Enum, StrEnum
 
 from optdsl.compiler import Unit, emit
-from optdsl.emit.latex import latex
+from optdsl.emit.latex import annotated
+from optdsl.emit.markdown import markdown
 from optdsl.emit.python import emit_functions, selected
 from optdsl.emit.reading import reading
 from optdsl.ir.cost import Configuration, costs
@@ -24,6 +25,7 @@ class Stage(StrEnum):
     TRITON = "triton"
     CLASS = "class"
     LATEX = "latex"
+    MARKDOWN = "markdown"
 
 
 def show_stage(unit: Unit, stage: Stage) -> str:
@@ -42,7 +44,9 @@ def show_stage(unit: Unit, stage: Stage) -> str:
         case Stage.CLASS:
             return emit([unit])[unit.class_file]
         case Stage.LATEX:
-            return latex(unit.checked.optimizer)
+            return annotated(unit.checked.optimizer, unit.checked.functions.values())
+        case Stage.MARKDOWN:
+            return markdown(unit.checked.optimizer)
 
 
 def show_reading(unit: Unit) -> str:

@@ -6,6 +6,7 @@ text is escaped, and it never holds a double quote.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from enum import IntEnum
 
@@ -22,8 +23,9 @@ class Level(IntEnum):
     COMPARE = 4
     SUM = 5
     PRODUCT = 6
-    POWER = 7
-    ATOM = 8
+    JUXTAPOSED = 7
+    POWER = 8
+    ATOM = 9
 
 
 COMPARISONS = {
@@ -38,6 +40,9 @@ COMPARISONS = {
 }
 DELIMITERS = {"abs": ("|", "|"), "norm": (r"\|", r"\|"), "floor": (r"\lfloor ", r" \rfloor"), "sqrt": (r"\sqrt{", "}")}
 """Functions that are written around their one argument."""
+
+BARS = ("|", r"\|")
+"""Fences that look alike at both ends; they are not nested."""
 
 ESCAPES = {
     **{c: "\\" + c for c in "{}$&#%_"},
@@ -114,7 +119,7 @@ def _form(expr: ast.Expr) -> tuple[Level, str]:
             return Level.ATOM, r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
         case ast.Running(op, body):
             sign = r"\prod" if op == "*" else r"\sum"
-            return Level.PRODUCT, rf"{sign}_{{i=1}}^{{t}} {_indexed(body)}"
+            return Level.POWER, rf"{sign}_{{i=1}}^{{t}} {_indexed(body)}"
 
 
 def _name(node: ast.Name) -> str:
@@ -123,17 +128,19 @@ def _name(node: ast.Name) -> str:
 
 
 def _number(value: int | float) -> tuple[Level, str]:
+    if value == math.inf:
+        return Level.ATOM, r"\infty"
     mantissa, _, exponent = repr(value).partition("e")
     if not exponent:
         return Level.ATOM, mantissa
     power = f"10^{{{int(exponent)}}}"
-    return (Level.POWER, power) if mantissa == "1" else (Level.PRODUCT, rf"{mantissa} \cdot {power}")
+    return (Level.POWER, power) if mantissa == "1" else (Level.PRODUCT, rf"{mantissa} \times {power}")
 
 
 def _unary(expr: ast.Unary) -> tuple[Level, str]:
     match expr.op:
         case "-":
-            return Level.SUM, "-" + _expr(expr.operand, Level.PRODUCT)
+            return Level.SUM, "-" + _expr(expr.operand, Level.JUXTAPOSED)
         case "not":
             return Level.NOT, r"\textbf{not} \: " + _expr(expr.operand, Level.NOT)
         case _:
@@ -150,25 +157,37 @@ def _binary(expr: ast.Binary) -> tuple[Level, str]:
         case "+" | "-":
             return Level.SUM, f"{_expr(left, Level.SUM)} {expr.op} {_expr(right, Level.PRODUCT)}"
         case "*":
-            factor = _expr(right, Level.POWER)
-            after_quotient = isinstance(left, ast.Binary) and left.op == "/"
-            sign = r" \cdot " if after_quotient or factor[0].isdigit() else " "
-            return Level.PRODUCT, f"{_expr(left, Level.PRODUCT)}{sign}{factor}"
+            return _product(left, right)
         case "@":
-            return Level.PRODUCT, rf"{_expr(left, Level.PRODUCT)} \, {_expr(right, Level.POWER)}"
+            return Level.PRODUCT, rf"{_expr(left, Level.PRODUCT)} \mathbin{{\,}} {_expr(right, Level.POWER)}"
         case "/":
             level, text = _form(right)
             denominator = rf"\big({text}\big)" if level < Level.POWER else text
             return Level.PRODUCT, f"{_expr(left, Level.PRODUCT)} / {denominator}"
         case _:
-            exponent = expression(right)
-            return Level.POWER, f"{_expr(left, Level.ATOM)}^" + (exponent if len(exponent) == 1 else f"{{{exponent}}}")
+            base = r"{10}" if left == ast.Number(10, "") else _expr(left, Level.ATOM)  # 10^{-8} is a number
+            return Level.POWER, base + _exponent(right)
+
+
+def _product(left: ast.Expr, right: ast.Expr) -> tuple[Level, str]:
+    """Factors side by side where that can be read; else, after a quotient or before a number, with a dot."""
+    first, factor = _expr(left, Level.PRODUCT), _expr(right, Level.POWER)
+    if _form(left)[0] is Level.PRODUCT or factor[0].isdigit() or factor.startswith("{"):
+        return Level.PRODUCT, rf"{first} \cdot {factor}"
+    return Level.JUXTAPOSED, f"{_expr(left, Level.JUXTAPOSED)} {factor}"
+
+
+def _exponent(expr: ast.Expr) -> str:
+    text = f"({expression(expr)})" if expr == ast.Name(ast.Symbol("T"), ast.Time.NONE) else expression(expr)
+    return "^" + (text if len(text) == 1 else f"{{{text}}}")
 
 
 def _call(expr: ast.Call) -> str:
     if expr.function in DELIMITERS and len(expr.arguments) == 1 and not expr.over:
         opening, closing = DELIMITERS[expr.function]
-        return opening + expression(expr.arguments[0]) + closing
+        inside = expression(expr.arguments[0])
+        if opening not in BARS or "|" not in inside:
+            return opening + inside + closing
     arguments = ", ".join(map(expression, expr.arguments))
     if expr.parameters:
         arguments += "; " + ", ".join(map(expression, expr.parameters))
@@ -179,6 +198,6 @@ def _call(expr: ast.Call) -> str:
 
 def _indexed(body: ast.Expr) -> str:
     """The summand of a running sum: its name with the index ``i`` in the place of ``t``."""
-    if isinstance(body, ast.Name) and not body.symbol.subscript:
+    if isinstance(body, ast.Name) and body.time is ast.Time.NOW and not body.symbol.subscript:
         return symbol_latex(replace(body.symbol, subscript="i"))
     return _expr(body, Level.POWER)

@@ -1,0 +1,463 @@
+r"""Formulas of LaTeX as text of the language, piece by piece, so that its parser reads them and every place is kept.
+
+``\frac`` and ``\sqrt`` become brackets, scripts are put in the language's order (``g^2_t``, ``\widehat{\beta}_{2_t}``),
+``\mathcal{L}`` in a gradient is the objective, ``10^{-8}`` a number. What is not known is passed on: the parser says
+what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from optdsl.importer.names import Context, Name, closing, group_or_node, read_name, skip, split, without_comma
+from optdsl.importer.nodes import TEXT_COMMANDS, Node, meaningful, plain
+from optdsl.importer.writer import Writer
+from optdsl.syntax.suggest import nearest
+from optdsl.syntax.vocabulary import FUNCTIONS, LATEX_ACCENTS, LATEX_SYMBOLS
+
+SYNONYMS = {"clip": "clamp", "sgn": "sign", "maximum": "max", "minimum": "min", "ln": "log", "rms": "RMS"}
+"""Other names of the language's functions."""
+
+WORDS = frozenset(
+    "if otherwise and or not is none true false over rows cols all where in for do repeat times".split()
+)  # fmt: skip
+"""Words that mean in a formula what they mean in the language."""
+
+ONES = "ones_"
+"""How the name of a vector of ones begins, whose product is a sum: ``1_m``."""
+
+_LATEX = {
+    **{c: s.strip() for c, s in LATEX_SYMBOLS.items()},
+    **dict.fromkeys((r"\{", r"\lbrace", r"\lbrack"), "("),
+    **dict.fromkeys((r"\}", r"\rbrace", r"\rbrack"), ")"),
+    **dict.fromkeys((r"\vert", r"\lvert", r"\rvert", r"\mid"), "|"),
+}
+_CHARACTERS = {"[": "(", "]": ")", "−": "-"}
+_TIMES = frozenset({"t", "t-1", "t+1", "0"})
+_FRACTIONS = (r"\frac", r"\dfrac", r"\tfrac", r"\nicefrac", r"\sfrac")
+_COMMANDS = (*_LATEX, *_FRACTIONS, r"\sqrt", *LATEX_ACCENTS, *TEXT_COMMANDS)
+
+
+def translate(nodes: Sequence[Node], context: Context) -> Writer:
+    """The text of a formula."""
+    translator = _Translator(context, Writer(context.source))
+    translator.run(nodes)
+    return translator.out.stripped()
+
+
+@dataclass
+class _Translator:
+    context: Context
+    out: Writer
+    after_value: bool = False
+
+    def run(self, nodes: Sequence[Node]) -> None:
+        nodes = meaningful(nodes)
+        at = 0
+        while at < len(nodes):
+            at = self._node(nodes, at)
+
+    def write(self, text: str, node: Node, value: bool = False) -> None:
+        self.out.write(text, node.start, node.end)
+        self.after_value = value
+
+    def _node(self, nodes: Sequence[Node], at: int) -> int:
+        """Translate what begins at ``nodes[at]``; the index behind it."""
+        node = nodes[at]
+        match node.kind:
+            case "space":
+                self.out.write(" ", node.start, node.start)
+                return at + 1
+            case "number":
+                return self._number(nodes, at)
+            case "group":
+                if len(node.children) == 1 and node.children[0].kind == "number":
+                    self._literal(node.children[0].text, node, node.end)
+                else:
+                    self.run(node.children)
+                return self._scripts(nodes, at + 1)
+            case "cases":
+                self._cases(node)
+                return at + 1
+            case "word":
+                return self._name(nodes, at)
+            case "command":
+                return self._command(nodes, at)
+            case "text":
+                self._prose(node.text, node)
+                return at + 1
+            case "dollar" | "begin" | "end":
+                return at + 1
+        if node.text in '"#\\`' or (not node.text.isprintable()):
+            self.context.report("E703", f"`{node.text}` has no meaning in a formula", node.start, node.end)
+            return at + 1
+        if node.text == ")":
+            self.write(")", node, value=True)
+            return self._scripts(nodes, at + 1)
+        if node.is_char("^_"):
+            return self._scripts(nodes, at, stray=True)
+        text = _CHARACTERS.get(node.text, node.text)
+        text = f" {text} " if node.text in "+-" else text
+        self.write(text, node, value=node.text in "]")
+        return self._scripts(nodes, at + 1) if node.text in "]|" else at + 1
+
+    # -------------------------------------------------------------------------------------------------------- numbers
+
+    def _number(self, nodes: Sequence[Node], at: int) -> int:
+        node = nodes[at]
+        if node.text == "1" and (ones := self._ones(nodes, at)):
+            return ones
+        if node.text == "10" and (power := self._power_of_ten(nodes, at + 1)):
+            self._literal(f"1e{power[0]}", node, nodes[power[1] - 1].end)
+            return power[1]
+        ahead = skip(nodes, at + 1)
+        if ahead < len(nodes) and nodes[ahead].is_command(r"\times"):
+            ten = skip(nodes, ahead + 1)
+            power = self._power_of_ten(nodes, ten + 1) if ten < len(nodes) and nodes[ten].text == "10" else None
+            if power:
+                self._literal(f"{node.text}e{power[0]}", node, nodes[power[1] - 1].end)
+                return power[1]
+        self._literal(node.text, node, node.end)
+        return self._scripts(nodes, at + 1)
+
+    def _power_of_ten(self, nodes: Sequence[Node], at: int) -> tuple[str, int] | None:
+        """The integer that is an exponent at ``nodes[at]``, and the index behind it."""
+        if at + 1 >= len(nodes) or not nodes[at].is_char("^"):
+            return None
+        script, behind, _ = group_or_node(nodes, at + 1)
+        text = "".join(plain(script).split()).replace("−", "-")
+        return (text, behind) if re.fullmatch(r"-?\d+", text) else None
+
+    def _literal(self, text: str, node: Node, end: int) -> None:
+        self.out.write(" · " if self.after_value else "", node.start, node.start)
+        self.out.write(text, node.start, end)
+        self.after_value = True
+
+    def _ones(self, nodes: Sequence[Node], at: int) -> int | None:
+        r"""``1_m`` or ``1^\top_n``: a vector of ones."""
+        subscript, transposed, behind = "", False, at + 1
+        while behind + 1 < len(nodes) and nodes[behind].is_char("_^"):
+            script, after, _ = group_or_node(nodes, behind + 1)
+            text = plain(script)
+            if nodes[behind].text == "_":
+                subscript = text
+            elif text in ("top", "T", "intercal"):
+                transposed = True
+            else:
+                return None
+            behind = after
+        if not re.fullmatch(r"[a-z]", subscript):
+            return None
+        self.out.write(f" {ONES}{subscript}{'^T' if transposed else ''} ", nodes[at].start, nodes[behind - 1].end)
+        self.after_value = True
+        return behind
+
+    # ---------------------------------------------------------------------------------------------------------- names
+
+    def _name(self, nodes: Sequence[Node], at: int) -> int:
+        read = read_name(nodes, at, self.context)
+        if read is None:
+            return at + 1
+        name, behind = read
+        word = SYNONYMS.get(name.base, name.base)
+        if word in WORDS and name.text == name.base:
+            self.out.write(f" {word} ", name.start, name.end)
+            self.after_value = word in ("true", "false", "none")
+            return behind
+        if name.base in ("True", "False", "None") and name.text == name.base:
+            self.out.write(f" {name.base.lower()} ", name.start, name.end)
+            self.after_value = True
+            return behind
+        opening = skip(nodes, behind)
+        called = opening < len(nodes) and (nodes[opening].is_char("([") or nodes[opening].is_command(r"\{"))
+        italic = nodes[at].is_command(r"\textit", r"\mathit")
+        if called and len(name.base) > 1 and not italic and name.base not in self.context.declared:
+            bare = not (name.accent or name.subscripts or name.superscript)
+            if (word in FUNCTIONS or word in self.context.functions) and bare:
+                self.out.write(f" {word}", name.start, name.end)
+                self.after_value = False
+                self._exponent(name)
+                return behind
+            if nodes[at].kind == "command" and nodes[at].text in TEXT_COMMANDS:
+                return self._unknown_function(name, nodes, at, opening)
+        if not called and word in FUNCTIONS and name.text == name.base and word != name.base:
+            name.base = word
+        self._write_name(name)
+        return behind
+
+    def _write_name(self, name: Name) -> None:
+        if name.base == self.context.index and self.context.index != "t" and name.text == name.base:
+            name.base = "t"
+        self.out.write(" ", name.start, name.start)
+        self.out.write(name.text, name.start, name.end)
+        self.after_value = True
+        self._exponent(name)
+
+    def _exponent(self, name: Name) -> None:
+        if name.transposed:
+            self.out.write("^T", name.end, name.end)
+        elif name.power is not None:
+            self._raise(name.power, name.end)
+
+    def _raise(self, script: Sequence[Node], place: int) -> None:
+        self.out.write("^(", place, place)
+        self.after_value = False
+        self.run(script)
+        self.out.write(")", place, place)
+        self.after_value = True
+
+    def _scripts(self, nodes: Sequence[Node], at: int, stray: bool = False) -> int:
+        """Exponents behind a bracket or a number. ``stray``: there is nothing that they could belong to."""
+        at = skip(nodes, at) if not stray else at
+        while at < len(nodes) and nodes[at].is_char("^_"):
+            script, behind, node = group_or_node(nodes, at + 1)
+            if node is None or nodes[at].text == "_":
+                end = node.end if node else nodes[at].end
+                self.context.report("E703", "this subscript belongs to no name", nodes[at].start, end)
+            elif plain(script) in ("top", "T", "intercal"):
+                self.out.write("^T", nodes[at].start, node.end)
+            else:
+                self._raise(script, nodes[at].start)
+            at = skip(nodes, behind)
+        return at
+
+    # ------------------------------------------------------------------------------------------------------ functions
+
+    def _unknown_function(self, name: Name, nodes: Sequence[Node], at: int, opening: int) -> int:
+        """A call of a function that nothing defines; scripts of its name become parameters."""
+        bracket = closing(nodes, opening)
+        inside = nodes[opening + 1 : bracket]
+        arguments, parameters = split(inside, ";")[0], [n for part in split(inside, ";")[1:] for n in part]
+        scripts: list[Node] = []
+        ahead = skip(nodes, at + 2)
+        while ahead < opening and nodes[ahead].is_char("^_"):
+            script, ahead, _ = group_or_node(nodes, ahead + 1)
+            brackets = [n for n in script if n.kind != "space" and not n.is_char("()")]
+            scripts += [*([Node("char", ",", name.end, name.end)] if scripts else []), *brackets]
+            ahead = skip(nodes, ahead)
+        if scripts and parameters:
+            scripts.append(Node("char", ",", name.end, name.end))
+        parameters = [*scripts, *parameters]
+        counts = len(split(arguments, ",")), len(split(parameters, ",")) if parameters else 0
+        self.context.unknown.setdefault(name.base, counts)
+        self.out.write(f" {name.base}(", name.start, nodes[opening].end)
+        self.after_value = False
+        self.run(arguments)
+        if parameters:
+            self.out.write("; ", name.end, name.end)
+            self.after_value = False
+            self.run(parameters)
+        place = nodes[min(bracket, len(nodes) - 1)].end
+        self.out.write(")", place, place)
+        self.after_value = True
+        return self._scripts(nodes, min(bracket + 1, len(nodes)))
+
+    def _command(self, nodes: Sequence[Node], at: int) -> int:
+        node = nodes[at]
+        command = node.text
+        if command in _FRACTIONS:
+            return self._fraction(nodes, at)
+        if command == r"\sqrt":
+            return self._root(nodes, at)
+        if command == r"\nabla":
+            return self._gradient(nodes, at)
+        if command in (r"\prod", r"\sum"):
+            return self._running(nodes, at)
+        if command == r"\mathbin":
+            script, behind, _ = group_or_node(nodes, at + 1)
+            self.write(" @ " if any(n.is_command(r"\,") for n in script) else " · ", node)
+            return behind
+        if command in TEXT_COMMANDS:
+            return self._text(nodes, at)
+        if read_name(nodes, at, self.context) is not None:
+            return self._name(nodes, at)
+        if command in LATEX_ACCENTS:
+            self.context.report("E006", f"`{command}` needs one letter to stand on", node.start, node.end)
+            return at + 1
+        if command in (r"\\", r"\cr"):
+            return at + 1
+        symbol = _LATEX.get(command)
+        if symbol is None:
+            near = nearest(command, _COMMANDS)
+            help_ = f"did you mean `{near}`?" if near else ""
+            self.context.report("E004", f"unknown LaTeX command `{command}`", node.start, node.end, help_)
+            return at + 1
+        if symbol in FUNCTIONS:
+            self.write(f" {symbol}", node)
+            following = skip(nodes, at + 1)
+            if following < len(nodes) and nodes[following].kind == "group":
+                self.context.report("E703", f"`{command}` needs brackets: `{command}(…)`", node.start, node.end)
+            return at + 1
+        self.write(f" {symbol} " if symbol not in "()" else symbol, node, value=symbol in (")", "∞", "⌋", "⌉"))
+        return self._scripts(nodes, at + 1) if symbol in (")", "⌋", "⌉") else at + 1
+
+    def _fraction(self, nodes: Sequence[Node], at: int) -> int:
+        node = nodes[at]
+        above, behind, first = group_or_node(nodes, at + 1)
+        below, behind, second = group_or_node(nodes, behind)
+        if first is None or second is None:
+            message = f"`{node.text}` needs two groups: `{node.text}{{a}}{{b}}`"
+            self.context.report("E006", message, node.start, node.end)
+            return behind
+        if second is first or (first.kind == "number" and len(first.text) > 1):  # \frac12
+            self.context.report("E006", f"`{node.text}` needs its arguments in braces", node.start, first.end)
+        self.out.write(" ((", node.start, node.end)
+        self._bracketed(above)
+        self.out.write(")/(", first.end, second.start)
+        self._bracketed(below)
+        self.out.write("))", second.end, second.end)
+        self.after_value = True
+        return self._scripts(nodes, behind)
+
+    def _bracketed(self, nodes: Sequence[Node]) -> None:
+        self.after_value = False
+        self.run(nodes)
+
+    def _root(self, nodes: Sequence[Node], at: int) -> int:
+        node = nodes[at]
+        degree: Sequence[Node] = ()
+        ahead = skip(nodes, at + 1)
+        if ahead < len(nodes) and nodes[ahead].is_char("["):
+            bracket = closing(nodes, ahead)
+            degree, at = nodes[ahead + 1 : bracket], min(bracket, len(nodes) - 1)
+        inside, behind, group = group_or_node(nodes, at + 1)
+        if group is None:
+            self.context.report("E006", r"`\sqrt` needs its argument in braces: `\sqrt{x}`", node.start, node.end)
+            return behind
+        self.out.write(" ((" if degree else " (√(", node.start, node.end)
+        self._bracketed(inside)
+        self.out.write(")", group.end, group.end)
+        if degree:
+            self.out.write("^(1/(", node.start, node.end)
+            self._bracketed(degree)
+            self.out.write("))", node.start, node.end)
+        self.out.write(")", group.end, group.end)
+        self.after_value = True
+        return self._scripts(nodes, behind)
+
+    def _gradient(self, nodes: Sequence[Node], at: int) -> int:
+        r"""``\nabla_{\theta} f_t(\theta_{t-1})``, whatever the objective is called; its argument is the parameter."""
+        start = nodes[at].start
+        behind = skip(nodes, at + 1)
+        while behind < len(nodes) and nodes[behind].is_char("_^"):
+            behind = skip(nodes, group_or_node(nodes, behind + 1)[1])
+        objective = read_name(nodes, behind, self.context)
+        opening = skip(nodes, objective[1]) if objective else behind
+        if opening >= len(nodes) or not (nodes[opening].is_char("([")):
+            end = nodes[min(opening, len(nodes)) - 1].end
+            help_ = r"write `\nabla f_t(\theta_{t-1})`"
+            self.context.report("E703", "this gradient names no parameter", start, end, help_)
+            return opening
+        bracket = closing(nodes, opening)
+        parameter = read_name(nodes, skip(nodes, opening + 1), self.context)
+        if parameter is None:
+            end = nodes[min(bracket, len(nodes) - 1)].end
+            self.context.report("E703", "this gradient names no parameter", start, end)
+        else:
+            name = parameter[0]
+            bare = Name(name.base, 0, 0, name.accent, [s for s in name.subscripts if s not in _TIMES], name.superscript)
+            self.context.parameter = self.context.parameter or bare.text
+        end = nodes[min(bracket, len(nodes) - 1)].end
+        self.out.write(" ∇f_t(θ_{t-1})", start, end)
+        self.after_value = True
+        return min(bracket + 1, len(nodes))
+
+    def _running(self, nodes: Sequence[Node], at: int) -> int:
+        r"""``\prod_{i=1}^{t} \mu_i``; up to ``t+1`` it is that, times ``\mu_{t+1}``."""
+        node = nodes[at]
+        scripts: dict[str, str] = {}
+        behind = skip(nodes, at + 1)
+        while behind < len(nodes) and nodes[behind].is_char("_^"):
+            script, after, _ = group_or_node(nodes, behind + 1)
+            scripts[nodes[behind].text] = "".join(plain(script).split())
+            behind = skip(nodes, after)
+        lower = re.fullmatch(r"([a-z])=1", scripts.get("_", ""))
+        upper = scripts.get("^", "").replace(self.context.index, "t")
+        end = nodes[behind - 1].end
+        sign = LATEX_SYMBOLS[node.text]
+        if lower is None or upper not in ("t", "t+1"):
+            message = f"`{node.text}` does not run over the steps"
+            self.context.report("E703", message, node.start, end, rf"write `{node.text}_{{i=1}}^{{t}}`")
+            return behind
+        self.out.write(" (" if upper == "t+1" else " ", node.start, node.start)
+        self.out.write(f"{sign}_{{{lower[1]}=1}}^{{t}} ", node.start, end)
+        self.after_value = False
+        body = read_name(nodes, behind, self.context)
+        if body is None or lower[1] not in body[0].subscripts:
+            if upper == "t+1":
+                self.context.report("E703", f"`{node.text}` up to t+1 needs a name behind it", node.start, end)
+            return behind
+        name, behind = body
+        index = name.subscripts.index(lower[1])
+        self._write_name(name)
+        if upper == "t+1":
+            name.subscripts[index] = "t+1"
+            self.out.write(")" if sign == "∏" else ") +", end, end)
+            self._write_name(name)
+        return behind
+
+    # ------------------------------------------------------------------------------------------------- words and cases
+
+    def _text(self, nodes: Sequence[Node], at: int) -> int:
+        r"""``\text{…}`` and its like: a name, a word of the language, a string, or a remark."""
+        node = nodes[at]
+        inside, behind, group = group_or_node(nodes, at + 1)
+        if group is None:
+            return at + 1
+        source = self.context.source.text[inside[0].start : inside[-1].end] if inside else ""
+        if source.strip().startswith("``") and source.strip().endswith("''"):
+            self._string(source.strip()[2:-2], node.start, group.end)
+            return behind
+        content = plain(inside)
+        if read_name(nodes, at, self.context) is not None:
+            return self._name(nodes, at)
+        if re.fullmatch(r"[0-9.]+", content):
+            self._literal(content, node, group.end)
+            return behind
+        self._prose(content, Node("text", content, node.start, group.end))
+        return behind
+
+    def _prose(self, content: str, place: Node) -> None:
+        content = re.sub(r"\([^()]*\)", " ", content)
+        words = content.replace(",", " ").split()
+        if words[:1] == ["over"]:
+            self.out.write(", " if self.after_value else "", place.start, place.start)
+        if not words or words[0] in WORDS or len(words) == 1:
+            for word in words:
+                self._name([Node("word", word, place.start, place.end)], 0)
+            self.out.write(" ", place.end, place.end)
+
+    def _string(self, escaped: str, start: int, end: int) -> None:
+        text = self.context.choices.get(escaped)
+        if text is None:
+            text = re.sub(r"\\([{}$&#%_])", r"\1", escaped)
+        quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+        self.out.write(f' "{quoted}" ', start, end)
+        self.after_value = True
+
+    def _cases(self, node: Node) -> None:
+        rows: list[list[Node]] = [[]]
+        for child in node.children:
+            if child.is_command(r"\\"):
+                rows.append([])
+            else:
+                rows[-1].append(child)
+        rows = [row for row in rows if meaningful(row) and plain(row)]
+        self.out.write(" (", node.start, node.start)
+        for i, row in enumerate(rows):
+            value, *condition = split(row, "&")
+            value = without_comma(value)
+            condition_nodes = [n for part in condition for n in part]
+            self.out.write(" { ", row[0].start, row[0].start)
+            self._bracketed(value)
+            text = plain(condition_nodes).lower().strip(" ,.")
+            start = condition_nodes[0].start if condition_nodes else row[-1].end
+            if not text or text in ("otherwise", "else"):
+                if text or i == len(rows) - 1:
+                    self.out.write(" otherwise ", start, row[-1].end)
+                continue
+            self.out.write("" if re.match(r"if\b|otherwise\b", text) else " if ", start, start)
+            self._bracketed(without_comma(condition_nodes))
+        self.write(")", Node("char", ")", node.end, node.end), value=True)
