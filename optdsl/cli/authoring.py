@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from optdsl.cli.report import ErrorFormat, report
-from optdsl.files import read_source, specs_in, write_whole
+from optdsl.files import SUFFIX, read_source, specs_in, whole_file, write_whole
 from optdsl.render import visible
 from optdsl.source import Diagnostic, Source
 
@@ -18,6 +19,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command("fmt")(fmt)
     app.command("explain")(explain)
+    app.command("new")(new)
 
 
 def fmt(
@@ -120,3 +122,44 @@ def explain(
         near = nearest_code(code)
         raise typer.BadParameter(f"there is no code {code}" + (f"; did you mean {near}?" if near else ""))
     typer.echo(page(code.upper()), nl=False)
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the optimizer, such as lion.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The spec to write, instead of NAME.opt.")
+    ] = None,
+    error_format: Format = ErrorFormat.TEXT,
+) -> None:
+    """Write a commented spec to start from, and a test for it."""
+    from optdsl.compiler import check_source
+    from optdsl.scaffold import class_name, default_path, scaffold
+
+    optimizer = class_name(name)
+    if optimizer is None:
+        raise typer.BadParameter(f"{name} cannot name a class: it takes ASCII letters and digits, a letter first")
+    path = output or default_path(optimizer)
+    if path.suffix != SUFFIX:
+        raise typer.BadParameter(f"{path}: a spec's name ends in {SUFFIX}")
+    files = scaffold(optimizer, path)
+    refused = check_source(Source(str(path), files[path])).diagnostics
+    refused = refused or tuple(_is_there(file) for file in files if file.exists())
+    written: list[Path] = []
+    for file, text in () if refused else files.items():
+        failed = write_whole(file, text)
+        if failed is not None:
+            for other in written:
+                other.unlink()
+            refused = (failed,)
+            break
+        written.append(file)
+    report(refused, error_format)
+    if refused:
+        raise typer.Exit(1)
+    for file in written:
+        typer.echo(f"{file} written", err=True)
+
+
+def _is_there(path: Path) -> Diagnostic:
+    help_ = "give another name, or another file with `-o`"
+    return Diagnostic("E809", "there is such a file already", whole_file(path), help=help_)
