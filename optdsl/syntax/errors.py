@@ -258,13 +258,12 @@ def _missing_do(m: Mistake) -> Explanation | None:
 
 def _number_of_steps(m: Mistake) -> Explanation | None:
     """``for t = 1 to T``: boxes name the last step, which no optimizer knows."""
-    if m.accepts != {"ELLIPSIS"}:
+    if m.accepts != {"ELLIPSIS"} or m.token.type in _INVISIBLE:
         return None
     help_ = "write `…`: an optimizer makes as many steps as it is asked for"
-    fix = Fix(m.span, "…") if m.token.type in ("NAME", "IDENT", "NUMBER") else None
     return Explanation(
-        Diagnostic("E047", f"a step has no last one, and {_found(m)} cannot stand here", m.span, help=help_, fix=fix),
-        (tokens.retyped("ELLIPSIS", m.token),) if fix else None,
+        Diagnostic("E030", f"unexpected {_found(m)}", m.span, help=help_, fix=Fix(m.span, "…")),
+        (tokens.retyped("ELLIPSIS", m.token),),
     )
 
 
@@ -388,6 +387,7 @@ def _call_of_no_function(m: Mistake) -> Explanation | None:
                 "these brackets hold one value, not a list",
                 m.span,
                 labels=(Label(m.of(opener), "opened here"),),
+                help="write the list without brackets" if before is not None and before.type == "_EQUAL" else "",
             )
         )
     span = m.of(before)
@@ -484,6 +484,7 @@ _RULES: tuple[Callable[[Mistake], Explanation | None], ...] = (
     _missing_colon,
     _missing_do,
     _missing_times,
+    _number_of_steps,
     _needless_colon,
     _power_of_power,
     _later_number,

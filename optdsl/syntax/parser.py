@@ -14,6 +14,7 @@ from typing import Any
 
 from lark import Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+from lark.parsers.lalr_parser_state import ParserState
 
 from optdsl.source import Diagnostic, Source, Span
 from optdsl.syntax import ast, grammar, tokens
@@ -82,6 +83,24 @@ class _Abandon(Exception):
     """The current line cannot be repaired."""
 
 
+class _Stacks:
+    """The stacks of the parser at one moment, to go back to.
+
+    Lark lets lists grow in place when it reduces them, so their lengths are kept too.
+    """
+
+    def __init__(self, state: ParserState[Any]):
+        self._states = list(state.state_stack)
+        self._values = list(state.value_stack)
+        self._lengths = [len(value.children) if isinstance(value, Tree) else 0 for value in self._values]
+
+    def restore(self, state: ParserState[Any]) -> None:
+        for value, length in zip(self._values, self._lengths, strict=True):
+            if isinstance(value, Tree):
+                del value.children[length:]
+        state.state_stack[:], state.value_stack[:] = self._states, self._values
+
+
 class _Reading:
     """One run of the parser over a source, with its recovery from mistakes."""
 
@@ -92,10 +111,9 @@ class _Reading:
         self.parser = grammar.parser().parse_interactive(self.spelled.text)
         self.state = self.parser.parser_state
         self.tree: Tree[Any] | None = None
-        self.snapshot: tuple[list[Any], list[Any]] = ([], [])
+        self.line_start = _Stacks(self.state)
         self.faulty = {self._line(d.span) for d in self.spelled.diagnostics}
         self.misplaced = -1  # the last line that stood in no place of its kind
-        self._mark()
 
     def run(self) -> Tree[Any] | None:
         """The parse tree, of what could be read where there are mistakes."""
@@ -106,7 +124,7 @@ class _Reading:
                     for token in self.layout.feed(raw):
                         self._feed(token)
                     if raw.type == "_NL":
-                        self._mark()
+                        self.line_start = _Stacks(self.state)
                 break
             except LayoutError as error:
                 self._report(error.diagnostic)
@@ -127,13 +145,6 @@ class _Reading:
         except _Abandon:
             return None
         return self.tree
-
-    def _mark(self) -> None:
-        """Remember the state of the parser at the start of a line."""
-        self.snapshot = (list(self.state.state_stack), list(self.state.value_stack))
-
-    def _rewind(self) -> None:
-        self.state.state_stack[:], self.state.value_stack[:] = self.snapshot
 
     # ------------------------------------------------------------------------------------------------------ mistakes
 
@@ -184,12 +195,12 @@ class _Reading:
 
     def _fits(self, run: Sequence[Token]) -> bool:
         """Feed all tokens of ``run``, or none."""
-        before = (list(self.state.state_stack), list(self.state.value_stack))
+        before = _Stacks(self.state)
         try:
             for token in run:
                 self._shift(token)
         except UnexpectedToken:
-            self.state.state_stack[:], self.state.value_stack[:] = before
+            before.restore(self.state)
             return False
         return True
 
@@ -201,8 +212,8 @@ class _Reading:
         self._move(position + 1)
 
     def _report(self, diagnostic: Diagnostic) -> None:
-        """Keep ``diagnostic``, unless its line has an unreadable character, from which it may follow, or it says of a
-        further line of a run that it is out of place.
+        """Keep ``diagnostic``, unless its line has an unreadable character or indentation, from which it may follow, or
+        it says of a further line of a run that it is out of place.
         """
         line = self._line(diagnostic.span)
         if diagnostic.code == "E041":
@@ -210,7 +221,7 @@ class _Reading:
             self.misplaced = line
             if run_on:
                 return
-        if line not in self.faulty:
+        if line not in self.faulty and not any(line == self._line(d.span) for d in self.layout.diagnostics):
             self.diagnostics.append(diagnostic)
 
     def _line(self, span: Span) -> int:
@@ -228,7 +239,7 @@ class _Reading:
         """Forget the line that ``raw`` stands in, and go on where the next one can be read."""
         assert raw is not None
         text = self.spelled.text
-        self._rewind()
+        self.line_start.restore(self.state)
         line, self.layout.line = self.layout.line, []
         self.layout.brackets.clear()
         if raw.type == "_NL" and not line:  # the indentation itself is at fault
