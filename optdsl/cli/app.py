@@ -9,6 +9,7 @@ import typer
 
 from optdsl import __version__
 from optdsl.cli import authoring, importing, trying
+from optdsl.cli.building import DType, build_kernels
 from optdsl.cli.package import Package
 from optdsl.cli.report import ErrorFormat, report
 from optdsl.cli.show import Stage, show_cost, show_reading, show_stage
@@ -65,6 +66,26 @@ def compile_(
     if failed:
         raise typer.Exit(1)
     typer.echo(f"{output}: {len(changed)} of {len(result.files)} files written", err=True)
+
+
+@app.command()
+def build(
+    specs: Specs,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The package to write.")] = Path(
+        "generated"
+    ),
+    dtypes: Annotated[list[DType] | None, typer.Option("--dtype", help="Of parameters; may be repeated.")] = None,
+    error_format: Format = ErrorFormat.TEXT,
+) -> None:
+    """Write the package, and compile its native kernels for machines that have no C compiler."""
+    compile_(specs, output, False, error_format)
+    modules = [unit.module for unit in check_files(specs).units]
+    try:
+        built = build_kernels(output, modules, dtypes or [DType.FLOAT32, DType.BFLOAT16])
+    except RuntimeError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{output}: {len(built)} kernels", err=True)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -139,7 +140,7 @@ def _both(a: str, b: str) -> str:
     return " && ".join(f"({x})" if " || " in x else x for x in dict.fromkeys((a, b)) if x != "1") or "1"
 
 
-def _python(names: tuple[str, ...]) -> str:
+def _python(names: Sequence[str]) -> str:
     """A tuple of strings, as ruff format would have it."""
     return "(" + ", ".join(f'"{name}"' for name in names) + ("," if len(names) == 1 else "") + ")"
 
