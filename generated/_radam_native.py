@@ -172,10 +172,11 @@ def _flags(hypers: dict[str, float | bool | str | None], present: tuple[bool, ..
     }
 
 
-_OPTIMIZER = NativeOptimizer(
+OPTIMIZER = NativeOptimizer(
     name="radam",
     source=_SOURCE,
     flags=_flags,
+    flag_names=("MAXIMIZE", "HAS_WEIGHT_DECAY", "DECOUPLED_WEIGHT_DECAY"),
     states=("exp_avg", "exp_avg_sq"),
     scalar_states=(),
     hypers=("lr", "weight_decay", "beta1", "beta2", "eps"),
@@ -189,8 +190,7 @@ def fused_step(buckets: list[Bucket], grad_scale: Tensor | None = None, found_in
     ``grad_scale``: what the gradients have been multiplied by; they are divided by it, in place too. ``found_inf``: if
     it is not 0, nothing changes.
     """
-    _OPTIMIZER.step(buckets, grad_scale, found_inf)
+    OPTIMIZER.step(buckets, grad_scale, found_inf)
 
 
-plan_group = partial(_plan_group, _OPTIMIZER)
-build = _OPTIMIZER.build
+plan_group = partial(_plan_group, OPTIMIZER)

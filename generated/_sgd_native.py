@@ -137,11 +137,12 @@ def _assigned(flags: dict[str, bool]) -> dict[str, bool]:
     }
 
 
-_OPTIMIZER = NativeOptimizer(
+OPTIMIZER = NativeOptimizer(
     name="sgd",
     source=_SOURCE,
     flags=_flags,
     assigned=_assigned,
+    flag_names=("MAXIMIZE", "HAS_WEIGHT_DECAY", "HAS_MOMENTUM", "MOMENTUM_BUFFER_PRESENT", "NESTEROV"),
     states=("momentum_buffer",),
     scalar_states=(),
     hypers=("weight_decay", "momentum", "dampening", "lr"),
@@ -155,8 +156,7 @@ def fused_step(buckets: list[Bucket], grad_scale: Tensor | None = None, found_in
     ``grad_scale``: what the gradients have been multiplied by; they are divided by it, in place too. ``found_inf``: if
     it is not 0, nothing changes.
     """
-    _OPTIMIZER.step(buckets, grad_scale, found_inf)
+    OPTIMIZER.step(buckets, grad_scale, found_inf)
 
 
-plan_group = partial(_plan_group, _OPTIMIZER)
-build = _OPTIMIZER.build
+plan_group = partial(_plan_group, OPTIMIZER)

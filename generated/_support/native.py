@@ -64,6 +64,7 @@ class NativeOptimizer:
     name: str
     source: str
     flags: Callable[[Mapping[str, Any], Sequence[bool]], dict[str, bool]]
+    flag_names: tuple[str, ...]
     states: tuple[str, ...]
     scalar_states: tuple[str, ...]
     hypers: tuple[str, ...]
