@@ -30,6 +30,8 @@ NOT_COMPILED, DROPPED_UPDATE, DEFAULT_ORDER = "E905", "E212", "E404"
 """Codes of the checker: a concept that is not compiled; ``θ_{t-1}`` read too late; a default before none."""
 
 _BOX = re.compile(r"\\begin\{(aligned|align\*?|alignat\*?|algorithmic|algorithm2e|algorithm\*?)\}")
+_SIGNS = re.compile(_BOX.pattern + r"|\\(?:leftarrow|gets|longleftarrow)(?![A-Za-z])")
+"""What an algorithm has, and prose has not."""
 _CAPTION = re.compile(r"\\(?:caption|TitleOfAlgo)\{\s*(?:\\textsc\{|\\textbf\{)?\s*([A-Za-z][A-Za-z0-9]*)")
 
 
@@ -55,9 +57,8 @@ def read_latex(
     notes = read_notes(source)
     start, end = _extent(source.text, notes.end if notes else 0)
     nodes, diagnostics = read_nodes(source, start, end)
-    commands = {node.text for node in nodes if node.kind == "command"}
     rows = rows_of(nodes)
-    if not rows or not commands:
+    if not rows or not _SIGNS.search(source.text, start, end):
         what = Diagnostic("E702", "there is no algorithm here", Span(source, start, start), help=_HELP)
         return Imported(None, None, (*diagnostics, what))
     box = write_box(source, rows, name or _name(source), doc, notes)
