@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from optdsl.emit.python.expressions import HostPrinter
 from optdsl.ir.instructions import Branch, Code, Instruction, instructions
@@ -178,10 +179,47 @@ class ForeachPrinter:
 
     def lines(self, code: Code) -> Iterator[str]:
         self.nested = nested(code, lambda i: i.op not in _STATEMENTS and self.call(i) is None)
-        yield from self.block(code)
+        yield from self.block(code, self.dead(code))
 
-    def block(self, code: Code) -> Iterator[str]:
-        for item in code:
+    def dead(self, code: Code) -> dict[int, list[str]]:
+        """Temporaries that nothing reads any more when an item of ``code`` makes a list, by the item's number.
+
+        Their memory can then be used again: lists of tensors are as large as the model.
+        """
+        reads = [self.reads(item) for item in code]
+        made = Counter(i.target for i in instructions(code) if not i.in_place)
+        named_twice = {o for i in instructions(code) if i.op in _STATEMENTS for o in i.operands}
+        ends: dict[str, int] = {}
+        for n, item in enumerate(code):
+            if isinstance(item, Instruction) and self.makes(item) and made[item.target] == 1:
+                if item.target not in named_twice | self.absent:
+                    ends[item.target] = max((m for m, names in enumerate(reads) if item.target in names), default=n)
+        found: dict[int, list[str]] = {}
+        for variable, end in ends.items():
+            makes = (m for m in range(end + 1, len(code)) if any(self.makes(i) for i in instructions(code[m : m + 1])))
+            number = next(makes, None)
+            if number is not None:
+                found.setdefault(number, []).append(variable)
+        return found
+
+    def makes(self, i: Instruction) -> bool:
+        """Whether the statement of ``i`` makes a list of new tensors."""
+        return not i.in_place and i.op not in _STATEMENTS and i.target not in self.nested
+
+    def reads(self, item: Instruction | Branch) -> set[str]:
+        """The variables whose lists the statements of ``item`` read."""
+        read: set[str] = set()
+        waiting = [i for i in instructions((item,)) if i.target not in self.nested]
+        while waiting:
+            i = waiting.pop()
+            read |= {*i.operands}
+            waiting += [self.nested[o] for o in i.operands if o in self.nested]
+        return read
+
+    def block(self, code: Code, dead: Mapping[int, list[str]] = MappingProxyType({})) -> Iterator[str]:
+        for n, item in enumerate(code):
+            if n in dead:
+                yield f"del {', '.join(plural(variable) for variable in dead[n])}"
             if isinstance(item, Branch):
                 yield from branch_lines(
                     item.condition, list(self.block(item.then)), list(self.block(item.orelse)), self.scalar
