@@ -252,6 +252,7 @@ def _capturable_asgd(
     foreach.add_(params, grads, -eta)
     numers = torch._foreach_sub(params, axs)
     foreach.add_(axs, numers, mu)
+    del numers
     new_axs = [
         scalars.where(s2, ax, param) for ax, param, s2 in zip(axs, params, foreach.values(mu != 1, params), strict=True)
     ]

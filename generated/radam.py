@@ -290,6 +290,7 @@ def _capturable_radam(
     foreach.add_scalar_(denoms, eps)
     new_params = foreach.addcdiv(params, m_hats, denoms, -step_size)
     foreach.add_(params, m_hats, -lr)
+    del m_hats, denoms
     new_param2s = [
         scalars.where(s2, new_param, param)
         for new_param, param, s2 in zip(new_params, params, foreach.values(rho > 5, params), strict=True)

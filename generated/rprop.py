@@ -199,6 +199,7 @@ def _multi_tensor_rprop(
     torch._foreach_mul_(step_sizes, new_step_size3s)
     torch._foreach_maximum_(step_sizes, Gamma_min)
     torch._foreach_minimum_(step_sizes, Gamma_max)
+    del shareds, masks, new_step_size3s
     numers = torch._foreach_sign(grads)
     torch._foreach_addcmul_(params, step_sizes, numers, value=-1)
     torch._foreach_copy_(prevs, grads)
@@ -232,6 +233,7 @@ def _capturable_rprop(
     torch._foreach_mul_(step_sizes, new_step_size3s)
     foreach.maximum_(step_sizes, Gamma_min)
     foreach.minimum_(step_sizes, Gamma_max)
+    del shareds, masks, new_step_size3s
     numers = torch._foreach_sign(grads)
     torch._foreach_addcmul_(params, step_sizes, numers, value=-1)
     torch._foreach_copy_(prevs, grads)
