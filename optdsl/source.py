@@ -47,6 +47,10 @@ class Span:
     def text(self) -> str:
         return self.source.text[self.start : self.end]
 
+    def __contains__(self, other: Span) -> bool:
+        """Whether ``other`` lies within this one."""
+        return self.source == other.source and self.start <= other.start and other.end <= self.end
+
     def to(self, other: Span) -> Span:
         """The span from the start of this one to the end of ``other`` (same source)."""
         return Span(self.source, self.start, other.end)

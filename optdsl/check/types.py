@@ -66,7 +66,7 @@ def infer_rates(body: tuple[ast.Stmt, ...], table: SymbolTable, functions: Mappi
 def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     """E301-E310: numbers, flags and choices stand where they can, and scalars where scalars must."""
     optimizer, report = subject.optimizer, Report()
-    checker = TypeChecker(subject.table, subject.functions, report)
+    checker = TypeChecker(subject.table, subject.functions, report, optimizer.span)
     for declaration in optimizer.inputs:
         for constraint in declaration.constraints:
             checker.condition(constraint.condition)
@@ -83,6 +83,7 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
 class TypeChecker:
     """Gives every expression of one optimizer its type, and reports what does not fit.
 
+    ``own`` is the optimizer's own text: what stands elsewhere is inherited, or a function's.
     ``types`` holds what is assigned so far; ``tensor_states`` the states that were assigned a tensor; ``mask`` the rate
     of the branch conditions around the current statement.
     """
@@ -90,6 +91,7 @@ class TypeChecker:
     table: SymbolTable
     functions: Mapping[str, ast.Function]
     report: Report
+    own: Span | None = None
     types: Types = field(default_factory=dict)
     tensor_states: set[ast.Symbol] = field(default_factory=set)
     mask: Rate = Rate.CONSTANT
@@ -281,10 +283,16 @@ class TypeChecker:
     def may_be_none(self, subject: ast.Expr) -> None:
         """Checks the left side of ``is none``: an input whose default is none."""
         entry = self.table.lookup(subject) if isinstance(subject, ast.Name) and not self.active else None
-        optional = isinstance(entry, Hyperparameter) and isinstance(entry.default, ast.NoneLiteral)
+        optional = isinstance(entry, Hyperparameter) and (
+            isinstance(entry.default, ast.NoneLiteral) or not self.is_own(subject)  # its default was none there
+        )
         if not optional and (entry is not None or not isinstance(subject, ast.Name)):
             mend = "an input is none only if that is its default" if isinstance(entry, Hyperparameter) else ""
             self.error("E304", f"`{subject.span.text}` is never `none`", subject.span, "", mend)
+
+    def is_own(self, expr: ast.Expr) -> bool:
+        """Whether ``expr`` stands in the optimizer itself, not in one that it extends."""
+        return self.own is None or expr.span in self.own
 
     def comparable_choice(self, operands: tuple[ast.Expr, ...], types: tuple[Type, Type], op: str) -> None:
         """Checks a comparison with a string: of a choice, with one of its strings."""

@@ -32,7 +32,7 @@ from optdsl.ir.nodes import (
 
 Value = int | float | bool | str | None
 
-PROBES: tuple[Value, ...] = (True, False, 0, 0.5, 1)
+PROBES: tuple[Value, ...] = (True, False, 0.5, 0, 1)
 """What a hyperparameter is set to, besides its choices, to find a value that turns a condition the other way."""
 
 MOST_SWITCHES = 6
@@ -180,7 +180,10 @@ def _flips(condition: Expr, name: str, defaults: Mapping[str, Value], probed: Ma
 
 
 def _suits(probe: Value, default: Value) -> bool:
-    return default is None or isinstance(probe, bool | str) == isinstance(default, bool | str)
+    """Whether ``probe`` is of the kind that ``default`` is; what is none by default is a number or a choice."""
+    if default is None:
+        return not isinstance(probe, bool)
+    return isinstance(probe, bool | str) == isinstance(default, bool | str)
 
 
 def _allowed(program: Program, settings: Mapping[str, Value]) -> bool:

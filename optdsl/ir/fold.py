@@ -47,12 +47,12 @@ _VALUES: dict[str, Callable] = {
 def fold(op: str, *args: Expr) -> Expr:
     """``Op(op, args)``, or the constant it is, or the argument that decides it (``true and a`` is ``a``).
 
-    Arithmetic that has no finite real value (``1 / 0``) stays an ``Op``.
+    What has no finite real value (``1 / 0``), and arithmetic on ``none``, stays an ``Op``.
     """
     if all(isinstance(a, Const) for a in args):
         try:
             value = _VALUES[op](*(a.value for a in args if isinstance(a, Const)))
-        except (ArithmeticError, ValueError):
+        except (ArithmeticError, ValueError, TypeError):
             return Op(op, args)
         return Op(op, args) if isinstance(value, complex) else Const(value)
     match op, args:

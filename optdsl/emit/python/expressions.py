@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from optdsl.ir.nodes import Const, DType, Expr, Grad, Hyper, Op, Param, Present, Ref, StateValue, Time
+from optdsl.ir.nodes import Const, DType, Expr, Grad, Hyper, Op, Param, Present, Rate, Ref, StateValue, Time, walk
 
 # Python's precedences: the higher binds tighter.
 _OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(9)
@@ -86,6 +86,11 @@ class HostPrinter:
                 raise ValueError(f"no Python for {x}")
 
 
+def _may_be_tensor(x: Expr) -> bool:
+    """Whether ``x`` follows from the step or from tensors; whether a state is there never is a tensor."""
+    return any(n.type.rate > Rate.GROUP for n in walk(x) if not isinstance(n, Op | Present))
+
+
 def _is_quotient(x: Expr) -> bool:
     return isinstance(x, Op) and x.op in ("mul", "div")
 
@@ -98,7 +103,7 @@ class TensorPrinter(HostPrinter):
 
     def text(self, x: Expr) -> tuple[str, int]:
         match x:
-            case Op("and" | "or" as op, (a, b)) if x.type.rate > 1:
+            case Op("and" | "or" as op, (a, b)) if _may_be_tensor(x):
                 symbol = "&" if op == "and" else "|"
                 return f"({self.within(a, _ATOM)} {symbol} {self.within(b, _ATOM)})", _ATOM
             case _:
@@ -107,7 +112,7 @@ class TensorPrinter(HostPrinter):
     def function(self, x: Op) -> tuple[str, int]:
         match x:
             case Op("not", (a,)):
-                if x.type.rate > 1:
+                if _may_be_tensor(a):
                     return f"scalars.logical_not({self(a)})", _ATOM
                 return super().function(x)
             case Op("abs", (a,)):

@@ -15,6 +15,7 @@ from optdsl.emit.python.operations import ForeachPrinter, LoopPrinter, branch_li
 from optdsl.ir.instructions import Code, instructions
 from optdsl.ir.nodes import (
     Block,
+    Const,
     DType,
     Expr,
     Grad,
@@ -326,4 +327,5 @@ class _Function:
             case DType.CHOICE:
                 return "str | None"
             case _:
-                return "float | Tensor" if tensors else "float"
+                none = " | None" if scalar.default == Const(None) else ""
+                return f"{'float | Tensor' if tensors else 'float'}{none}"
