@@ -159,14 +159,14 @@ def minimal_traffic(params: Iterable[Tensor], optimizer: Optimizer) -> int:
 
 
 def in_turn(steps: dict[str, Callable[[], Any]], device: Device, seconds: float) -> dict[str, list[float]]:
-    """Times of each of ``steps``, made one after another in rounds; at least five rounds, at most 300."""
+    """Times of each of ``steps``, made one after another in rounds; at least three rounds, at most 300."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     end = time.perf_counter() + seconds
     rounds = 0
     gc.collect()
     gc.disable()
     try:
-        while steps and rounds < 300 and (rounds < 5 or time.perf_counter() < end):
+        while steps and rounds < 300 and (rounds < 3 or time.perf_counter() < end):
             for name, step in steps.items():
                 start = time.perf_counter()
                 step()
