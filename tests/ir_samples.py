@@ -1,4 +1,4 @@
-"""The IR that two specs must become, written by hand: what the lowering is compared with, and a ground for other tests."""
+"""The IR that two specs must become, written by hand: what the lowering is compared with."""
 
 from optdsl.ir.nodes import *
 from optdsl.ir.nodes import add, div, mul, power, sub
