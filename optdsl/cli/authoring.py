@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from optdsl.cli.report import ErrorFormat, report
 from optdsl.files import SUFFIX, read_source, specs_in, whole_file, write_whole
 from optdsl.render import visible
 from optdsl.source import Diagnostic, Source
+
+if TYPE_CHECKING:
+    from optdsl.check.model import CheckedOptimizer
 
 Format = Annotated[ErrorFormat, typer.Option("--error-format", help="How mistakes are printed.")]
 
@@ -20,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("fmt")(fmt)
     app.command("explain")(explain)
     app.command("new")(new)
+    app.command("diff")(diff)
 
 
 def fmt(
@@ -163,3 +167,36 @@ def new(
 def _is_there(path: Path) -> Diagnostic:
     help_ = "give another name, or another file with `-o`"
     return Diagnostic("E809", "there is such a file already", whole_file(path), help=help_)
+
+
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="A spec, or SPEC:NAME for one optimizer of several.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The spec to compare it with.")],
+    error_format: Format = ErrorFormat.TEXT,
+) -> None:
+    """Tell what differs between two optimizers; exit with 1 if anything does."""
+    from optdsl.diff import compare
+    from optdsl.diff.text import json_lines, text
+
+    comparison = compare(_one_optimizer(first, error_format), _one_optimizer(second, error_format))
+    typer.echo(json_lines(comparison) if error_format is ErrorFormat.JSON else text(comparison), nl=False)
+    raise typer.Exit(1 if comparison.differences else 0)
+
+
+def _one_optimizer(argument: str, error_format: ErrorFormat) -> CheckedOptimizer:
+    """The optimizer that ``argument`` names; exits where there is not just one."""
+    from optdsl.compiler import check_files
+
+    path, _, name = argument.rpartition(":") if not Path(argument).is_file() else (argument, "", "")
+    checked = check_files([path or argument])
+    if not checked.ok:
+        report(checked.diagnostics, error_format)
+        raise typer.Exit(2)
+    units = [unit for unit in checked.units if name in ("", unit.program.name)]
+    if len(units) == 1:
+        return units[0].checked
+    names = ", ".join(f"`{unit.program.name}`" for unit in checked.units)
+    message = f"there is no optimizer `{name}`" if name else f"there are {len(checked.units)} optimizers, not one"
+    help_ = f"choose one of {names} with `FILE:NAME`" if names else ""
+    report([Diagnostic("E810", message, whole_file(path or argument), help=help_)], error_format)
+    raise typer.Exit(2)
