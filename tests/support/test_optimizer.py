@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,44 @@ def test_a_start_in_a_tensor_is_followed_by_autograd(averages: Any) -> None:
     (gradient,) = torch.autograd.grad(leaf.sum(), start)
     # d/dκ of -γ (κ + (κ/2 + 1/4) g), for two elements and g = 1
     assert gradient.item() == pytest.approx(-0.1 * 1.5 * 2)
+
+
+PREVIOUS = """
+optimizer Previous:
+    \"\"\"Follows the change of the gradient.\"\"\"
+
+    input:
+        γ (lr) = 0.1
+
+    initialize:
+        p (previous_grad)
+
+    for t = 1 to … do
+        g_t ← ∇f_t(θ_{t-1})
+        if t > 1
+            d_t ← g_t - p_{t-1}
+        else
+            d_t ← g_t
+        θ_t ← θ_{t-1} - γ d_t
+        p_t ← g_t
+
+    return θ_t
+"""
+
+
+@pytest.mark.parametrize("dtype", (torch.float64, torch.complex128))
+@pytest.mark.parametrize("foreach", (False, True))
+def test_a_captured_graph_finds_states_where_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, foreach: bool, dtype: torch.dtype
+) -> None:
+    """A graph goes on to read and write the addresses of the step that it was captured in."""
+    module = load(tmp_path / "previous.opt", PREVIOUS)
+    base = inspect.getmodule(module.Previous.__mro__[1])
+    monkeypatch.setattr(base, "_get_capturable_supported_devices", lambda supports_xla=True: ["cpu"])
+    optimizer = module.Previous(params(dtype), capturable=True, foreach=foreach)
+    step(optimizer, [1.0, 2.0, 3.0])
+    addresses = [state["previous_grad"].data_ptr() for state in optimizer.state.values()]
+    step(optimizer, [4.0, 5.0, 6.0])
+    after = [state["previous_grad"] for state in optimizer.state.values()]
+    assert [value.data_ptr() for value in after] == addresses
+    assert [value[0].real.item() for value in after] == [4.0, 5.0, 6.0]
