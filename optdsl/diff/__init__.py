@@ -140,11 +140,9 @@ def _states(first: Side, second: Side) -> Iterator[Difference]:
             yield Difference("states", key, "", _if_any(before, _initialized), _if_any(after, _initialized))
             continue
         if before.value != after.value:
-            yield Difference(
-                "states", key, "initial value", _if_any(before.value, _value), _if_any(after.value, _value)
-            )
+            yield Difference("states", key, "initial value", _value(before.value), _value(after.value))
         if before.condition != after.condition:
-            conditions = _if_any(before.condition, _value), _if_any(after.condition, _value)
+            conditions = _value(before.condition), _value(after.condition)
             yield Difference("states", key, "exists if", *conditions)
         if before.eager != after.eager:
             yield Difference("states", key, "set up", _when(before), _when(after))
@@ -159,8 +157,8 @@ def _initialized(node: ast.State) -> str:
     return display(node.name.symbol, node.name.time) + value + key + condition
 
 
-def _value(expr: ast.Expr) -> str:
-    return unparse(expr)
+def _value(expr: ast.Expr | None) -> str | None:
+    return None if expr is None else unparse(expr)
 
 
 def _kind(rate: Rate) -> str:
