@@ -85,5 +85,5 @@ def test_the_compiled_optimizers_do_not_import_the_compiler(installed: Path, tmp
 
 
 def test_there_is_no_module_called_generated(installed: Path, tmp_path: Path) -> None:
-    program = "import importlib.util; print(importlib.util.find_spec('generated'))"
+    program = f"import importlib.machinery as m; print(m.PathFinder.find_spec('generated', [{str(installed)!r}]))"
     assert run(installed, program, tmp_path) == "None\n"
