@@ -15,8 +15,8 @@ from torch import Tensor
 
 from .arguments import to_number
 from .fused import Bucket
+from .layout import check_no_overlap, copy_back, is_laid_out, laid_out, walking_strides
 from .native_build import build, load
-from .triton_layout import check_no_overlap, copy_back, is_laid_out, laid_out, walking_strides
 
 DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.bfloat16: "BF16", torch.float16: "F16"}
 """What the kernel's text calls an element type."""

@@ -23,6 +23,7 @@ class Stage(StrEnum):
     LOOP = "loop"
     FOREACH = "foreach"
     TRITON = "triton"
+    NATIVE = "native"
     CLASS = "class"
     LATEX = "latex"
     MARKDOWN = "markdown"
@@ -41,6 +42,8 @@ def show_stage(unit: Unit, stage: Stage) -> str:
             return emit_functions(unit.program).multi_tensor
         case Stage.TRITON:
             return emit([unit])[unit.kernel_file]
+        case Stage.NATIVE:
+            return emit([unit])[unit.native_file]
         case Stage.CLASS:
             return emit([unit])[unit.class_file]
         case Stage.LATEX:

@@ -20,7 +20,7 @@ import triton.language as tl  # type: ignore[import-untyped]
 from torch import Tensor
 
 from .fused import Bucket
-from .triton_layout import check_no_overlap, copy_back, is_laid_out, laid_out, walking_strides
+from .layout import check_no_overlap, copy_back, is_laid_out, laid_out, walking_strides
 from .triton_tables import Mirror, block_map, is_capturing, keep_for_graph
 
 CHUNK = 4096

@@ -6,10 +6,10 @@ import ast
 
 import pytest
 
+from optdsl.emit.fused.conditions import ALWAYS, NEVER, Flags, both, either, negated
+from optdsl.emit.fused.names import Names, describe
 from optdsl.emit.triton import emit_kernel
-from optdsl.emit.triton.conditions import ALWAYS, NEVER, Flags, both, either, negated
 from optdsl.emit.triton.lines import fitted
-from optdsl.emit.triton.names import Names, describe
 from optdsl.emit.triton.printer import KernelPrinter, host_text
 from optdsl.emit.triton.variables import assign_variables
 from optdsl.ir.nodes import (

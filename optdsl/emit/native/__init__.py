@@ -8,11 +8,11 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from optdsl.emit.fused.conditions import Flags, is_flag
+from optdsl.emit.fused.names import Names
 from optdsl.emit.native.elements import Elements
 from optdsl.emit.native.printer import flag_text
 from optdsl.emit.native.scalars import Scalars
-from optdsl.emit.triton.conditions import Flags, is_flag
-from optdsl.emit.triton.names import Names
 from optdsl.emit.triton.printer import host_text
 from optdsl.ir.instructions import Code, instructions
 from optdsl.ir.nodes import Expr, Present, Program, State, statements

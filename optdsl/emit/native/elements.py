@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 
+from optdsl.emit.fused.names import Names
 from optdsl.emit.native.scalars import Scalars, branch_lines
-from optdsl.emit.triton.names import Names
 from optdsl.ir.instructions import Branch, Code, Instruction, instructions
 from optdsl.ir.nodes import Const, DType, Expr
 

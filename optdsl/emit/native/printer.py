@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from optdsl.emit.triton.conditions import Flags, is_flag
+from optdsl.emit.fused.conditions import Flags, is_flag
 from optdsl.ir.nodes import Const, DType, Expr, Op
 
 INFIX = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from optdsl.emit.fused.conditions import Flags, is_flag
+from optdsl.emit.fused.names import Names, describe
 from optdsl.emit.native.printer import ScalarPrinter, flag_text, number
-from optdsl.emit.triton.conditions import Flags, is_flag
-from optdsl.emit.triton.names import Names, describe
 from optdsl.ir.nodes import (
     Block,
     Const,

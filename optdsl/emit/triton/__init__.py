@@ -9,9 +9,9 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from optdsl.emit.triton.conditions import Flags
+from optdsl.emit.fused.conditions import Flags
+from optdsl.emit.fused.names import Names
 from optdsl.emit.triton.lines import fitted
-from optdsl.emit.triton.names import Names
 from optdsl.emit.triton.prepare import NAMES as PREPARE_NAMES
 from optdsl.emit.triton.prepare import Prepare, build_prepare
 from optdsl.emit.triton.printer import host_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optdsl.emit.triton.conditions import ALWAYS, Flags, both
+from optdsl.emit.fused.conditions import ALWAYS, Flags, both
 from optdsl.emit.triton.printer import KernelPrinter
 from optdsl.emit.triton.scalars import Split
 from optdsl.emit.triton.tile import names_of_tensors

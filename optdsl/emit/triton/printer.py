@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
 
-from optdsl.emit.triton.conditions import Flags, is_flag
+from optdsl.emit.fused.conditions import Flags, is_flag
 from optdsl.emit.triton.traffic import Key, key
 from optdsl.ir.nodes import Const, DType, Expr, Grad, Hyper, Op, Param, Present, Ref, StateValue, Time
 

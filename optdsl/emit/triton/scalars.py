@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from optdsl.emit.triton.conditions import is_flag
-from optdsl.emit.triton.names import Names, describe
+from optdsl.emit.fused.conditions import is_flag
+from optdsl.emit.fused.names import Names, describe
 from optdsl.ir.fold import fold
 from optdsl.ir.nodes import (
     Block,

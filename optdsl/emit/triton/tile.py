@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from optdsl.emit.triton.conditions import ALWAYS, NEVER, Flags, Formula, both, either, negated
+from optdsl.emit.fused.conditions import ALWAYS, NEVER, Flags, Formula, both, either, negated
 from optdsl.emit.triton.printer import KernelPrinter
 from optdsl.emit.triton.scalars import Split
 from optdsl.emit.triton.traffic import Key, changes, needs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
-from optdsl.emit.triton.conditions import ALWAYS, NEVER, Flags, Formula, both, either, is_flag, negated
+from optdsl.emit.fused.conditions import ALWAYS, NEVER, Flags, Formula, both, either, is_flag, negated
 from optdsl.ir.nodes import Block, DType, Expr, Grad, Hyper, Let, Op, Param, Ref, StateValue, Time
 
 Key = str | Expr

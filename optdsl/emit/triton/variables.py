@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from optdsl.emit.triton.names import Names
+from optdsl.emit.fused.names import Names
 from optdsl.emit.triton.traffic import Key, key, values
 from optdsl.ir.nodes import Block, Expr, Let, Op
 

@@ -1,7 +1,7 @@
 """Flags: what is known when a kernel is launched, and formulas over them.
 
 A flag is a truth value that the host knows: a boolean hyperparameter, a comparison of hyperparameters (``λ ≠ 0``), the
-presence of a state. In a kernel it is a ``tl.constexpr``, so that code and memory traffic of the other case do not
+presence of a state. In a kernel it is a constant, so that code and memory traffic of the other case do not
 exist. A :data:`Formula` says under which flags something is needed.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from optdsl.emit.triton.names import Names, describe
+from optdsl.emit.fused.names import Names, describe
 from optdsl.ir.nodes import Const, DType, Expr, Op, Present, Rate, children
 
 Formula = frozenset[frozenset[tuple[str, bool]]]
