@@ -1,7 +1,7 @@
 """The command ``optdsl``.
 
-Exit codes: 0 done; 1 the specs have mistakes, or the package is not up to date; 2 the command line cannot be
-understood, or optdsl itself has failed.
+Exit codes: 0 done; 1 the specs have mistakes, the package is not up to date, a spec is not formatted, or two optimizers
+differ; 2 the command line cannot be understood, there are not two optimizers to compare, or optdsl itself has failed.
 """
 
 from __future__ import annotations

@@ -159,6 +159,7 @@ def test_adamw_as_its_paper_says_it() -> None:
         "    +     θ_t ← θ_{t-1} - γ λ θ_{t-1}\n\n"
         "the same: states\n"
     )
+    assert f"```text\n{result.output}```" in (ROOT / "docs" / "authoring.md").read_text(encoding="utf-8")
 
 
 @given(st.data())
