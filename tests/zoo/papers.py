@@ -1,0 +1,107 @@
+"""One step of an optimizer as its paper has it, in NumPy float64: for those whose published code does something else.
+
+Each takes the parameter, the gradient, the states so far by our keys (empty before the first step; written to), the
+step count and the optimizer's arguments, and returns the new parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+State = dict[str, Array]
+Step = Callable[..., Array]
+
+
+def moments(state: State, grad: Array, beta1: float, beta2: float, t: int) -> tuple[Array, Array]:
+    """Adam's averages of ``grad`` and of its square, kept in ``state``; what is returned is corrected for the bias."""
+    state["exp_avg"] = beta1 * state.get("exp_avg", 0) + (1 - beta1) * grad
+    state["exp_avg_sq"] = beta2 * state.get("exp_avg_sq", 0) + (1 - beta2) * grad * grad
+    return state["exp_avg"] / (1 - beta1**t), state["exp_avg_sq"] / (1 - beta2**t)
+
+
+def yogi(
+    theta: Array,
+    grad: Array,
+    state: State,
+    t: int,
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    initial_accumulator_value: float,
+    weight_decay: float,
+) -> Array:
+    """Zaheer et al., 2018, algorithm 2."""
+    beta1, beta2 = betas
+    grad = grad + weight_decay * theta
+    v = state.get("exp_avg_sq", np.full_like(theta, initial_accumulator_value))
+    state["exp_avg"] = beta1 * state.get("exp_avg", 0) + (1 - beta1) * grad
+    state["exp_avg_sq"] = v - (1 - beta2) * np.sign(v - grad**2) * grad**2
+    return theta - lr * state["exp_avg"] / (np.sqrt(state["exp_avg_sq"]) + eps)
+
+
+def adamod(
+    theta: Array,
+    grad: Array,
+    state: State,
+    t: int,
+    *,
+    lr: float,
+    betas: tuple[float, float, float],
+    eps: float,
+    weight_decay: float,
+) -> Array:
+    """Ding et al., 2019, algorithm 2, after decoupled weight decay."""
+    beta1, beta2, beta3 = betas
+    m_hat, v_hat = moments(state, grad, beta1, beta2, t)
+    eta = lr / (np.sqrt(v_hat) + eps)
+    state["exp_avg_lr"] = beta3 * state.get("exp_avg_lr", 0) + (1 - beta3) * eta
+    return theta - lr * weight_decay * theta - np.minimum(eta, state["exp_avg_lr"]) * m_hat
+
+
+def diffgrad(
+    theta: Array,
+    grad: Array,
+    state: State,
+    t: int,
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+) -> Array:
+    """Dubey et al., 2019, algorithm 1."""
+    grad = grad + weight_decay * theta
+    m_hat, v_hat = moments(state, grad, *betas, t)
+    friction = 1 / (1 + np.exp(-np.abs(state.get("previous_grad", 0) - grad)))
+    state["previous_grad"] = grad
+    return theta - lr * friction * m_hat / (np.sqrt(v_hat) + eps)
+
+
+def adopt(
+    theta: Array,
+    grad: Array,
+    state: State,
+    t: int,
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    decoupled_weight_decay: bool,
+) -> Array:
+    """Taniguchi et al., 2024, algorithm 2, with clipping, and weight decay in the steps that move θ."""
+    beta1, beta2 = betas
+    if not decoupled_weight_decay:
+        grad = grad + weight_decay * theta
+    if t == 1:
+        state.update(exp_avg=np.zeros_like(theta), exp_avg_sq=grad**2)
+        return theta
+    update = np.clip(grad / np.maximum(np.sqrt(state["exp_avg_sq"]), eps), -(t**0.25), t**0.25)
+    state["exp_avg"] = beta1 * state["exp_avg"] + (1 - beta1) * update
+    state["exp_avg_sq"] = beta2 * state["exp_avg_sq"] + (1 - beta2) * grad**2
+    return theta * (1 - lr * weight_decay * decoupled_weight_decay) - lr * state["exp_avg"]

@@ -1,0 +1,131 @@
+"""Every variant computes what the NumPy interpreter computes from the program."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import triton
+from torch import Tensor
+
+from optdsl.ir.interpret import default_hypers, run
+from tests.torch_parity.cases import parameters
+from tests.triton.harness import faithful_interpreter
+from tests.zoo.cases import CASES, Case, every_configuration, gradients
+
+VARIANTS = {
+    "loop": {"foreach": False},
+    "foreach": {"foreach": True},
+    "capturable": {"capturable": True, "foreach": False},
+    "capturable-foreach": {"capturable": True, "foreach": True},
+    "differentiable": {"differentiable": True},
+    "fused": {"fused": True},
+}
+RTOL = 1e-11
+IN_TRITON = ("AdaBound", "Adan", "ADOPT", "FTRL", "PNM", "QHAdam")
+"""Those that are run in Triton's interpreter, which is slow: bounds, absent states, a first step, masks, scalars."""
+
+
+@pytest.fixture(autouse=True)
+def exact_scalars() -> Iterator[None]:
+    """Step counts and scalar states in float64, so that capturable steps, where they are tensors, are as exact."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of its own for compiled kernels."""
+    if shutil.which("cc") is None:
+        pytest.fail("these tests need a C compiler")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPTDSL_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def cpu_is_capturable(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU counts among the devices that can capture a graph."""
+    for name in (f"{package(case)}._support.optimizer", case.ours.__module__):
+        module = sys.modules[name]
+        if hasattr(module, "_get_capturable_supported_devices"):
+            monkeypatch.setattr(module, "_get_capturable_supported_devices", lambda supports_xla=True: ["cpu"])
+
+
+@pytest.fixture
+def triton_on_cpu(case: Case, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fused steps on the CPU are Triton's, run by its interpreter."""
+    fused = importlib.import_module(f"{package(case)}._support.fused")
+    monkeypatch.setitem(fused.BACKENDS, "cpu", "triton")
+    with ExitStack() as stack:
+        stack.enter_context(faithful_interpreter())
+        stack.enter_context(triton.knobs.runtime.scope())
+        triton.knobs.runtime.interpret = True
+        yield
+
+
+def package(case: Case) -> str:
+    return case.ours.__module__.rpartition(".")[0]
+
+
+def hypers(case: Case, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The value of every hyperparameter of the program, where the constructor gets ``kwargs``."""
+    given: dict[str, Any] = {"maximize": kwargs.get("maximize", False)}
+    for argument in case.program.arguments:
+        if argument.scalars and argument.name in kwargs:
+            values = kwargs[argument.name]
+            names = [scalar.name for scalar in argument.scalars]
+            given.update(zip(names, values if len(names) > 1 else [values], strict=True))
+    return default_hypers(case.program, **given)
+
+
+def assert_means_the_program(case: Case, kwargs: dict[str, Any], variant: dict[str, Any], steps: int) -> None:
+    """Steps of several parameters, whose gradients are missing now and then."""
+    params = [param.clone() for param in parameters(torch.float64)]  # differentiable steps cannot write to leaves
+    start = [param.detach().numpy().copy() for param in params]
+    grads: list[list[Tensor | None]] = [
+        [None if (t + i) % 7 == 3 else grad for i, grad in enumerate(step)]
+        for t, step in enumerate(gradients(params, steps))
+    ]
+    if not variant.get("differentiable"):
+        params = [param.detach().requires_grad_() for param in params]
+    optimizer = case.ours(params, **kwargs, **variant)
+    for step in grads:
+        for param, grad in zip(params, step, strict=True):
+            param.grad = None if grad is None else grad.clone()
+        optimizer.step()
+
+    scalar_dtype = np.float32 if variant.get("fused") else np.float64  # kernels keep scalars as on a GPU
+    for i, param in enumerate(params):
+        taken = [None if step[i] is None else step[i].numpy() for step in grads]
+        theta, state = run(case.program, hypers(case, kwargs), start[i], taken, scalar_dtype)[-1]
+        if case.program.counts_steps:
+            state = {**state, "step": np.array(float(sum(grad is not None for grad in taken)))}
+        torch.testing.assert_close(param, torch.from_numpy(theta), rtol=RTOL, atol=RTOL)
+        assert optimizer.state[param].keys() == state.keys()
+        for key, value in state.items():
+            kept = optimizer.state[param][key].to(torch.float64)
+            torch.testing.assert_close(kept, torch.from_numpy(value), rtol=RTOL, atol=RTOL)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+@every_configuration
+def test_every_variant(case: Case, kwargs: dict[str, Any], variant: dict[str, Any]) -> None:
+    assert_means_the_program(case, kwargs, variant, steps=20)
+    assert_means_the_program(case, {**kwargs, "maximize": True}, variant, steps=3)
+
+
+@pytest.mark.filterwarnings("ignore:(divide by zero|invalid value):RuntimeWarning")
+@pytest.mark.usefixtures("triton_on_cpu")
+@pytest.mark.parametrize("case", [case for case in CASES if case.name in IN_TRITON], ids=str)
+def test_triton(case: Case) -> None:
+    assert_means_the_program(case, case.configurations[-1], {"fused": True}, steps=4)
