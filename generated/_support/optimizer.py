@@ -311,12 +311,21 @@ class BaseOptimizer(torch.optim.Optimizer):
             scalars = {name: to_device(value, part.params[0].device) for name, value in hypers.items()}
             if self._reads_step:
                 scalars["step"] = torch.stack(part.steps)
-            self._call(capturable, keys, part, scalars, has_complex)
+            self._call(capturable, keys, part, scalars, has_complex, in_place=True)
 
     def _call(
-        self, function: Callable[..., None], keys: Keys, batch: Batch, scalars: dict[str, Any], has_complex: bool
+        self,
+        function: Callable[..., None],
+        keys: Keys,
+        batch: Batch,
+        scalars: dict[str, Any],
+        has_complex: bool,
+        in_place: bool = False,
     ) -> None:
-        """Call ``function``, which takes real tensors and may put new ones into the lists of late states."""
+        """Call ``function``, which takes real tensors and may put new ones into the lists of late states.
+
+        ``in_place``: a state that was there stays at its address, where a captured graph will look for it.
+        """
         tensors: list[list[Any]] = [batch.params, batch.grads, *batch.states]
         if has_complex:
             tensors = [[as_real(tensor) for tensor in values] for values in tensors]
@@ -327,7 +336,11 @@ class BaseOptimizer(torch.optim.Optimizer):
         ]
         function(*tensors, **scalars)
         for key, values, before in late:
-            self._keep(key, batch.params, values, before)
+            if in_place and before[0] is not None:
+                if values[0] is not before[0]:
+                    torch._foreach_copy_(before, values)
+            else:
+                self._keep(key, batch.params, values, before)
 
     def _keep(self, key: str | None, params: list[Tensor], values: list[Any], before: list[Any]) -> None:
         """Make the ``values`` that a step gave to the state ``key``, where they are new, part of the state."""
