@@ -33,9 +33,11 @@ def emit_module(program: Program, algorithm: str = "") -> str:
     """
     emitted = emit_functions(program)
     functions = [emitted.single_tensor, emitted.multi_tensor, emitted.capturable, emitted.differentiable]
+    parameters = list(signature.signature(program))
+    checks = list(check_lines(program))
     init_state = list(_init_state(program))
     support = sparse_support(program)
-    used = set(re.findall(r"\b(\w+)[.(]", "\n".join([*functions, *init_state])))
+    used = set(re.findall(r"\b(\w+)[.(]", "\n".join([*functions, *parameters, *checks, *init_state])))
     return (
         _environment()
         .get_template("module.py.j2")
@@ -45,10 +47,10 @@ def emit_module(program: Program, algorithm: str = "") -> str:
             support=["BaseOptimizer", *(name for name in SUPPORT if name in used)],
             doc=docstring(_doc(program, algorithm), "    "),
             attributes=list(_attributes(program)),
-            signature=list(signature.signature(program)),
+            signature=parameters,
             defaults=list(signature.defaults(program)),
             older=list(_older(program)),
-            checks=list(check_lines(program)),
+            checks=checks,
             unpacked=list(unpack(program, hyperparameters(program))),
             hyperparameters=list(_hyperparameters(program)),
             state_keys=_state_keys(program),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from dataclasses import replace
 
 import pytest
@@ -26,6 +27,7 @@ def with_checks(*checks: Check) -> str:
 
 LR, BETA1, BETA2, AMSGRAD = Hyper("lr"), Hyper("beta1"), Hyper("beta2"), Hyper("amsgrad", DType.BOOL)
 ZERO, ONE = Const(0), Const(1)
+FINITE = Check(Op("lt", (LR, Const(math.inf))), ("Invalid learning rate",), "lr")
 
 
 def test_the_same_program_gives_the_same_bytes() -> None:
@@ -143,3 +145,13 @@ def skeleton(text: str) -> str:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             node.value = ""
     return ast.dump(tree)
+
+
+def test_math_is_imported_wherever_it_is_used() -> None:
+    """By the functions, by a default, or by a check alone."""
+    (arguments, *others) = ADAM.arguments
+    unbounded = replace(arguments, scalars=tuple(replace(s, default=Const(math.inf)) for s in arguments.scalars))
+    used = replace(ADAM, arguments=(unbounded, *others), checks=()), replace(ADAM, checks=(FINITE,))
+    for program in used:
+        assert "\nimport math\n" in emit_module(program)
+    assert "import math" not in emit_module(replace(ADAM, checks=()))
