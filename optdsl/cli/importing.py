@@ -30,7 +30,7 @@ def import_(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="SPEC", help="The spec to write. Else it is printed.")
     ] = None,
-    name: Annotated[str, typer.Option("--name", help="The optimizer's name, where the LaTeX tells none.")] = "",
+    name: Annotated[str, typer.Option("--name", help="The optimizer's name; else the caption's or the file's.")] = "",
     error_format: Annotated[ErrorFormat, typer.Option("--error-format", help="How mistakes are printed.")] = (
         ErrorFormat.TEXT
     ),

@@ -10,7 +10,7 @@ Every stage keeps its places: what the parser and the checker say of the spec po
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from types import MappingProxyType
@@ -52,7 +52,7 @@ def read_latex(
 ) -> Imported:
     """The spec that the first algorithm of ``source`` spells. Never raises.
 
-    ``name`` and ``doc`` are the optimizer's, where the LaTeX does not say them; ``defaults`` those of its arguments.
+    ``name`` (else that of the caption or the file) and ``doc`` are the optimizer's; ``defaults`` those of its arguments.
     """
     notes = read_notes(source)
     start, end = _extent(source.text, notes.end if notes else 0)
@@ -64,7 +64,7 @@ def read_latex(
     box = write_box(source, rows, name or _name(source), doc, notes)
     found = [*diagnostics, *box.diagnostics]
     parsed = parse(Source(source.name, box.writer.text))
-    found += map(box.writer.diagnostic, parsed.diagnostics)
+    found += _not_following(map(box.writer.diagnostic, parsed.diagnostics), diagnostics, box.diagnostics)
     if parsed.module is None or diagnostics or any(d.severity is Severity.ERROR for d in box.diagnostics):
         return Imported(None, None, _ordered(found))
     read: ast.Module = relocated(parsed.module, box.writer.back)
@@ -73,7 +73,7 @@ def read_latex(
         module = replace(read, optimizers=(without_maximize(optimizer),))
         text = unparse(module)
     else:
-        mended = mend(optimizer, box.parameter, box.flags, defaults)
+        mended = mend(optimizer, box, defaults)
         module = replace(read, optimizers=(mended.optimizer,))
         text = marked(module, mended, box.stubs)
     found += _checked(module, filled_in=notes is not None)
@@ -92,11 +92,21 @@ def _extent(text: str, start: int) -> tuple[int, int]:
     return begin.start(), len(text) if end < 0 else end
 
 
+def _not_following(
+    parsed: Iterable[Diagnostic], braces: Sequence[Diagnostic], formulas: Sequence[Diagnostic]
+) -> Iterator[Diagnostic]:
+    """What the parser says, but for what may follow from a mistake already reported: a brace, or one of the line."""
+    lines = {d.span.source.line_column(d.span.start)[0] for d in formulas}
+    for diagnostic in parsed if not braces else ():
+        if diagnostic.span.source.line_column(diagnostic.span.start)[0] not in lines:
+            yield diagnostic
+
+
 def _name(source: Source) -> str:
     """The optimizer's name: of the caption, else of the file."""
     caption = _CAPTION.search(source.text)
-    stem = re.sub(r"\W", "", PurePath(source.name).stem, flags=re.ASCII)
-    name = caption[1] if caption else stem
+    words = [] if source.name.startswith("<") else re.findall(r"[A-Za-z0-9]+", PurePath(source.name).stem)
+    name = caption[1] if caption else "".join(word[0].upper() + word[1:] for word in words)
     return name[0].upper() + name[1:] if name[:1].isalpha() else "Imported"
 
 

@@ -26,13 +26,15 @@ INDENT = "    "
 class Box:
     """The text of a spec, and what was found out on the way.
 
-    ``flags`` are inputs that stand in the box as words.
+    ``parameter`` is what the page calls θ; ``flags`` are inputs that stand in the box as words; ``stubs`` are functions
+    that it calls and does not define; ``from_zero``: its steps are counted from 0.
     """
 
     writer: Writer
     parameter: str
     flags: frozenset[str]
     stubs: frozenset[str]
+    from_zero: bool
     diagnostics: list[Diagnostic]
 
 
@@ -70,7 +72,8 @@ def write_box(source: Source, rows: Sequence[Row], name: str, doc: str, notes: N
     out.append(body)
     flags = frozenset(item.names[0].text for item in sections.inputs if item.flag)
     stubs = frozenset(() if notes else context.unknown)
-    return Box(out, context.parameter, flags, stubs, context.diagnostics)
+    from_zero = sections.loop is not None and re.search(r"= ?0\b", plain(sections.loop.nodes)) is not None
+    return Box(out, context.parameter, flags, stubs, from_zero, context.diagnostics)
 
 
 # ------------------------------------------------------------------------------------------------- what rows are for

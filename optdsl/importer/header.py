@@ -62,7 +62,7 @@ class StateItem:
 
 def identifier(label: str) -> str:
     """``label`` as a Python name; empty where it is an explanation rather than a name."""
-    words = re.findall(r"[A-Za-z0-9]+", re.sub(r"_(?=\d)", "", label.lower()))
+    words = re.findall(r"[A-Za-z0-9]+", re.sub(r"\s*_\s*(?=\d)", "", label.lower()))
     if not words or len(words) > MOST_WORDS or not words[0][0].isalpha():
         return ""
     name = "_".join(words)

@@ -41,7 +41,7 @@ def _input_marks(declaration: ast.Input, mended: Mended, mark: Callable[[ast.Inp
     if declaration.names[0].symbol in mended.inputs:
         what += " (the box does not list this input)"
     known = declaration.names[0].symbol in mended.filled
-    assumed = not known and declaration.defaults in (None, (ast.Bool(False),)) and not declaration.choices
+    assumed = not known and declaration.defaults in (None, (ast.Bool(False),))
     if assumed or (unnamed and not known):
         mark(declaration, " and ".join(["Python name"] * unnamed + [what] * assumed))
 

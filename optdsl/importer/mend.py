@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from optdsl.importer.box import Box
 from optdsl.importer.defaults import with_defaults
 from optdsl.importer.header import FIELD_NAMES
 from optdsl.importer.mathematics import ONES
@@ -57,20 +58,21 @@ def without_maximize(optimizer: ast.Optimizer) -> ast.Optimizer:
     return rewritten(optimizer, rewrite)
 
 
-def mend(optimizer: ast.Optimizer, parameter: str, flags: frozenset[str], defaults: Mapping[str, object]) -> Mended:
-    """``optimizer`` in the language's conventions. ``parameter`` is what the page calls θ; ``flags`` are its words.
+def mend(optimizer: ast.Optimizer, box: Box, defaults: Mapping[str, object]) -> Mended:
+    """The ``optimizer`` of ``box`` in the language's conventions.
 
     ``defaults`` are known from elsewhere than the page, by argument.
     """
-    optimizer = _renamed(optimizer, parameter)
+    optimizer = _renamed(optimizer, box.parameter)
     optimizer = _shifted(optimizer)
     optimizer = without_maximize(optimizer)
     optimizer = _sums(_plain_conditions(optimizer))
+    optimizer = _counted_from_one(optimizer) if box.from_zero else optimizer
     optimizer = _without_constants(optimizer)
     optimizer = _timed(optimizer)
     optimizer = _without_copies(optimizer)
     optimizer, states = _with_states(optimizer)
-    optimizer = _inputs(optimizer, flags)
+    optimizer = _inputs(optimizer, box.flags)
     optimizer, inputs = _with_inputs(optimizer)
     optimizer = _with_conditions(optimizer)
     optimizer, filled = with_defaults(optimizer, defaults)
@@ -131,6 +133,16 @@ def _shifted(optimizer: ast.Optimizer) -> ast.Optimizer:
     if PARAMETER in later and isinstance(optimizer.returns, ast.Name):
         changed = replace(changed, returns=replace(optimizer.returns, time=Time.NOW))
     return changed
+
+
+def _counted_from_one(optimizer: ast.Optimizer) -> ast.Optimizer:
+    """``t - 1`` for the count of a page that begins with 0."""
+
+    def rewrite(node: Any) -> Any:
+        one = ast.Number(1, "1", node.span) if isinstance(node, ast.StepTime) else None
+        return ast.Binary("-", node, one, node.span) if one else node
+
+    return replace(optimizer, body=rewritten(optimizer.body, rewrite))
 
 
 def _timed(optimizer: ast.Optimizer) -> ast.Optimizer:

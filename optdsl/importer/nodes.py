@@ -85,7 +85,10 @@ def read_nodes(source: Source, start: int = 0, end: int | None = None) -> tuple[
             name = environment[1].strip()
             if name.rstrip("*") not in ("cases", "dcases"):
                 top.children.append(Node(token[1:], name, at, stop))
-            elif token == r"\begin" and len(stack) <= MAX_DEPTH:
+            elif token == r"\begin":
+                if len(stack) > MAX_DEPTH:
+                    diagnostics.append(_too_deep(Span(source, at, stop)))
+                    break
                 stack.append(_Open("cases", at))
             elif token == r"\end" and top.kind == "cases":
                 close("cases", stop)
@@ -93,8 +96,7 @@ def read_nodes(source: Source, start: int = 0, end: int | None = None) -> tuple[
                 diagnostics.append(_unmatched(Span(source, at, stop)))
         elif kind == "open":
             if len(stack) > MAX_DEPTH:
-                place = Span(source, at, stop)
-                diagnostics.append(Diagnostic("E701", f"groups are nested more than {MAX_DEPTH} deep", place))
+                diagnostics.append(_too_deep(Span(source, at, stop)))
                 break
             stack.append(_Open("group", at))
         elif kind == "close":
@@ -112,6 +114,10 @@ def read_nodes(source: Source, start: int = 0, end: int | None = None) -> tuple[
         diagnostics.append(Diagnostic("E701", f"this `{place.text}` is never closed", place))
         close(opened.kind, end)
     return tuple(stack[0].children), diagnostics
+
+
+def _too_deep(span: Span) -> Diagnostic:
+    return Diagnostic("E701", f"groups are nested more than {MAX_DEPTH} deep", span)
 
 
 def _unmatched(span: Span) -> Diagnostic:
