@@ -166,12 +166,15 @@ def _keys(module: ast.Module, lines: _Lines) -> dict[Key, int]:
 
 @dataclass
 class _Around:
-    """What goes around one line of the canonical text; a comment comes with whether an empty line is above it."""
+    """What goes around one line of the canonical text.
+
+    A comment ``before`` or ``after`` the line comes with whether an empty line is above it, one ``inside`` its
+    statement with whether it stands behind code. The last one that does stays there; the others go above the line.
+    """
 
     blank: bool = False
     before: list[tuple[bool, str]] = field(default_factory=list)
-    inside: list[str] = field(default_factory=list)
-    behind: list[str] = field(default_factory=list)
+    inside: list[tuple[bool, str]] = field(default_factory=list)
     after: list[tuple[bool, int, str]] = field(default_factory=list)
 
 
@@ -191,7 +194,7 @@ class _Commenter:
             self.first.setdefault(old[key], numbers[new[key]])
             self.last[old[key]] = numbers[new[key]]
         self.known = sorted(self.first)
-        heads = sorted(set(self.first.values()))
+        heads = sorted({numbers[line] for line in new.values()})
         self.ends = {head: self._end(following) for head, following in pairwise((*heads, len(self.code)))}
         self.around = [_Around() for _ in self.code]
 
@@ -217,14 +220,14 @@ class _Commenter:
         if self.source.text[start : comment.start].strip():
             self._behind(self.last[above[-1]], text)
         elif above and self._goes_on(above[-1], comment.start):
-            self.around[self.first[above[-1]]].inside.append(text)
+            self.around[self.first[above[-1]]].inside.append((False, text))
         else:
             blank = self._is_below_blank(comment.start)
             owner = self._owner(above, _indent(self.source, comment.start))
             if below is not None and (owner is None or self._opens(above[-1], below) or not self._within(owner, below)):
                 around = self.around[self.first[below]]
                 if self.first[below] in map(self.first.get, above):  # lines that become one
-                    around.inside.append(text)
+                    around.inside.append((False, text))
                 else:
                     around.before.append((blank, text))
             else:
@@ -236,8 +239,7 @@ class _Commenter:
         code, end = self.code[number], self.ends[number]
         if code.lstrip().startswith('"""') or (_has_doc(code) and end > number):
             number = end
-        around = self.around[number]
-        (around.inside if _has_doc(self.code[number]) else around.behind).append(text)
+        self.around[number].inside.append((not _has_doc(self.code[number]), text))
 
     def _goes_on(self, line: int, offset: int) -> bool:
         """Whether the statement of ``line`` goes on behind ``offset``."""
@@ -272,12 +274,13 @@ class _Commenter:
         for number, code in enumerate(self.code):
             around = self.around[number]
             indent = " " * _blanks(code)
-            inside = [*around.inside, *around.behind[:-1]]
+            behind = max((i for i, (is_behind, _) in enumerate(around.inside) if is_behind), default=None)
+            inside = [comment for i, (_, comment) in enumerate(around.inside) if i != behind]
             for blank, comment in around.before:
                 _add(out, indent + comment, blank)
             for i, comment in enumerate(inside):
                 _add(out, indent + comment, around.blank and not i)
-            _add(out, code, around.blank and not inside, "".join(around.behind[-1:]))
+            _add(out, code, around.blank and not inside, "" if behind is None else around.inside[behind][1])
             for blank, depth, comment in around.after:
                 _add(out, " " * depth + comment, blank)
         return "".join(f"{line}\n" for line in _aligned(out))

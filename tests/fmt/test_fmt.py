@@ -190,8 +190,67 @@ optimizer A:    # after the header
 """
 
 
-def test_where_comments_go() -> None:
-    assert formatted(MESSY) == NEAT
+RUN_TOGETHER = """\
+import A, B from "ab" # both
+optimizer C extends A:
+    input:
+        lr, eps = 1, 2    # two
+        nesterov = false -- a text that leaves no place for a comment in its line
+            where lr > 1 or nesterov  # on the next line
+    for t = 1 to … do
+        g_t ← ∇f_t(θ_{t-1}) # gradient
+        x_t ← { g_t if lr > 1 { 2 g_t otherwise  # one line
+        y_t ← \\begin{cases} g_t & \\text{if } lr > 1 \\\\   # first
+                 2 g_t & \\text{otherwise} \\end{cases}  # second
+        θ_t ← θ_{t-1} - lr (x_t +  # third
+           # fourth
+           y_t)  # fifth
+    return θ_t
+"""
+
+APART = """\
+import A from ab
+import B from ab    # both
+
+optimizer C extends A:
+    input:
+        lr = 1
+        eps = 2    # two
+        # on the next line
+        nesterov = false    where lr > 1 or nesterov    -- a text that leaves no place for a comment in its line
+
+    for t = 1 to … do
+        g_t ← ∇f_t(θ_{t-1})    # gradient
+        x_t ← { g_t      if lr > 1
+              { 2 g_t    otherwise    # one line
+        y_t ← { g_t      if lr > 1
+              # first
+              { 2 g_t    otherwise    # second
+        # third
+        # fourth
+        θ_t ← θ_{t-1} - lr (x_t + y_t)    # fifth
+
+    return θ_t
+"""
+
+
+@pytest.mark.parametrize(("text", "expected"), [(MESSY, NEAT), (RUN_TOGETHER, APART)], ids=["messy", "run together"])
+def test_where_comments_go(text: str, expected: str) -> None:
+    assert formatted(text) == expected
+    assert formatted(expected) == expected
+    assert comments(text) == comments(expected)
+
+
+@pytest.mark.parametrize("notation", NOTATIONS.values(), ids=NOTATIONS)
+def test_every_spec_of_the_tests_and_pages(notation: Notation) -> None:
+    """Whatever parses, damaged as it may be otherwise."""
+    texts = [path.read_bytes().decode("utf-8") for path in (ROOT / "tests" / "broken").rglob("*.opt")]
+    for page in (ROOT / "docs").glob("*.md"):
+        texts += re.findall(r"^```opt\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    parsed = [text for text in texts if parse(Source("spec.opt", text)).module is not None]
+    assert len(parsed) > 80
+    for text in parsed:
+        assert_formats(text, notation)
 
 
 # -------------------------------------------------------------------------------------------------- the command
