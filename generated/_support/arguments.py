@@ -44,6 +44,11 @@ def to_number(value: Any) -> Any:
     return value.item() if isinstance(value, Tensor) else value
 
 
+def to_float(value: Any) -> float:
+    """A hyperparameter as the number that a kernel is given: 0 for none, which the kernel for none does not read."""
+    return 0.0 if value is None else float(value)
+
+
 def to_device(value: Any, device: torch.device) -> Any:
     """A Tensor hyperparameter as a 0-dim tensor on ``device``; anything else as it is.
 

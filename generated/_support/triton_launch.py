@@ -20,6 +20,7 @@ import torch
 import triton.language as tl  # type: ignore[import-untyped]
 from torch import Tensor
 
+from .arguments import to_float
 from .fused import Bucket
 from .layout import check_no_overlap, copy_back, is_laid_out, laid_out, walking_strides
 from .triton_tables import Mirror, block_map, is_capturing, keep_for_graph
@@ -324,7 +325,7 @@ class Launch:
             for i, value in enumerate(values)
             if isinstance(value, Tensor) and value.device.type == self.device.type
         }
-        hypers, changed = self.hypers.show([0.0 if i in on_device else float(v) for i, v in enumerate(values)])  # type: ignore[arg-type]
+        hypers, changed = self.hypers.show([0.0 if i in on_device else to_float(v) for i, v in enumerate(values)])
         for i, value in on_device.items():
             hypers[i].copy_(value.reshape(()))
         return hypers, changed or bool(on_device)

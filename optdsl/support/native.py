@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .arguments import to_number
+from .arguments import to_float
 from .fused import Bucket
 from .layout import check_no_overlap, copy_back, is_laid_out, laid_out, walking_strides
 from .native_build import build, load
@@ -83,7 +83,7 @@ class NativeOptimizer:
 
     def numbers(self, hypers: Mapping[str, Any]) -> list[float]:
         """What the kernel reads of the hyperparameters."""
-        return [float(to_number(hypers[name])) for name in self.hypers]
+        return [to_float(hypers[name]) for name in self.hypers]
 
     def macros(self, dtypes: Dtypes, flags: Mapping[str, bool], scaled: bool) -> dict[str, str]:
         param = dtypes[0]
