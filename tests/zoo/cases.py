@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -210,11 +210,14 @@ CASES = (
     Case("Grams", published("Grams", decoupled), (PLAIN, DECAY)),
 )
 
-every_configuration = pytest.mark.parametrize(
-    ("case", "kwargs"),
-    [
-        pytest.param(case, kwargs, id="-".join([case.name, *(f"{key}={value}" for key, value in kwargs.items())]))
-        for case in CASES
-        for kwargs in case.configurations
-    ],
-)
+
+def configurations(cases: Iterable[Case]) -> pytest.MarkDecorator:
+    """Runs a test with each of ``cases`` in each of its configurations."""
+    return pytest.mark.parametrize(
+        ("case", "kwargs"),
+        [
+            pytest.param(case, kwargs, id="-".join([case.name, *(f"{key}={value}" for key, value in kwargs.items())]))
+            for case in cases
+            for kwargs in case.configurations
+        ],
+    )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.torch_parity.cases import parameters
-from tests.zoo.cases import STEPS, Case, every_configuration, gradients
+from tests.zoo.cases import CASES, STEPS, Case, configurations, gradients
 
 
 def close(ours: Tensor, theirs: Tensor, rtol: float, what: str) -> None:
@@ -19,7 +19,7 @@ def close(ours: Tensor, theirs: Tensor, rtol: float, what: str) -> None:
 
 
 @pytest.mark.parametrize("maximize", (False, True), ids=("minimize", "maximize"))
-@every_configuration
+@configurations(CASES)
 def test_agrees_with_the_reference(case: Case, kwargs: dict[str, Any], maximize: bool) -> None:
     """To maximize is to minimize with the negated gradients; some references do something else in the first step."""
     params, start = parameters(torch.float64), parameters(torch.float64)

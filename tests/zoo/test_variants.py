@@ -18,7 +18,7 @@ from torch import Tensor
 from optdsl.ir.interpret import default_hypers, run
 from tests.torch_parity.cases import parameters
 from tests.triton.harness import faithful_interpreter
-from tests.zoo.cases import CASES, Case, every_configuration, gradients
+from tests.zoo.cases import CASES, Case, configurations, gradients
 
 VARIANTS = {
     "loop": {"foreach": False},
@@ -29,8 +29,9 @@ VARIANTS = {
     "fused": {"fused": True},
 }
 RTOL = 1e-11
-IN_TRITON = ("AdaBound", "Adan", "ADOPT", "FTRL", "PNM", "QHAdam")
-"""Those that are run in Triton's interpreter, which is slow: bounds, absent states, a first step, masks, scalars."""
+IN_TRITON = ("AdaBound", "Adan", "ADOPT", "AdEMAMix", "FTRL", "PNM", "QHAdam")
+"""Those that Triton's interpreter runs, which is slow: bounds, a state without initial value, a first step, an argument
+that is none, masks, floors, scalar states."""
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +119,7 @@ def assert_means_the_program(case: Case, kwargs: dict[str, Any], variant: dict[s
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
-@every_configuration
+@configurations(CASES)
 def test_every_variant(case: Case, kwargs: dict[str, Any], variant: dict[str, Any]) -> None:
     assert_means_the_program(case, kwargs, variant, steps=20)
     assert_means_the_program(case, {**kwargs, "maximize": True}, variant, steps=3)
@@ -126,6 +127,6 @@ def test_every_variant(case: Case, kwargs: dict[str, Any], variant: dict[str, An
 
 @pytest.mark.filterwarnings("ignore:(divide by zero|invalid value):RuntimeWarning")
 @pytest.mark.usefixtures("triton_on_cpu")
-@pytest.mark.parametrize("case", [case for case in CASES if case.name in IN_TRITON], ids=str)
-def test_triton(case: Case) -> None:
-    assert_means_the_program(case, case.configurations[-1], {"fused": True}, steps=4)
+@configurations(case for case in CASES if case.name in IN_TRITON)
+def test_triton(case: Case, kwargs: dict[str, Any]) -> None:
+    assert_means_the_program(case, kwargs, {"fused": True}, steps=3)
