@@ -85,23 +85,29 @@ def uses(program: Program) -> Counter[str]:
 
 def remove_dead_code(program: Program) -> Program:
     """Drops what nothing reads, to the last unread name."""
-    while True:
-        count = uses(program)
-        body = _live(program.body, count)
-        if body == program.body:
-            return program
-        program = program.with_body(body)
+    results = (program.param, *(value for _, value in program.new_states))
+    return program.with_body(_live(program.body, set().union(*map(_names, results))))
 
 
-def _live(block: Block, count: Counter[str]) -> Block:
+def _names(expr: Expr) -> set[str]:
+    """The SSA names that ``expr`` reads."""
+    return {node.name for node in walk(expr) if isinstance(node, Ref)}
+
+
+def _live(block: Block, read: set[str]) -> Block:
+    """What of ``block`` gives a name in ``read``; ``read`` gets the names that this reads in turn."""
     result: list[Let | If] = []
-    for stmt in block:
+    for stmt in reversed(block):
         if isinstance(stmt, Let):
-            if count[stmt.name]:
+            if stmt.name in read:
                 result.append(stmt)
+                read |= _names(stmt.value)
         else:
-            merges = tuple(m for m in stmt.merges if count[m.name])
-            then, orelse = _live(stmt.then, count), _live(stmt.orelse, count)
+            merges = tuple(m for m in stmt.merges if m.name in read)
+            for merge in merges:
+                read |= _names(merge.then) | _names(merge.orelse)
+            then, orelse = _live(stmt.then, read), _live(stmt.orelse, read)
             if then or orelse or merges:
                 result.append(replace(stmt, then=then, orelse=orelse, merges=merges))
-    return tuple(result)
+                read |= _names(stmt.condition)
+    return tuple(reversed(result))
