@@ -52,7 +52,7 @@ def read_latex(
 ) -> Imported:
     """The spec that the first algorithm of ``source`` spells. Never raises.
 
-    ``name`` (else that of the caption or the file) and ``doc`` are the optimizer's; ``defaults`` those of its arguments.
+    ``name`` (else that of the caption or the file) and ``doc`` are the optimizer's, ``defaults`` its arguments'.
     """
     notes = read_notes(source)
     start, end = _extent(source.text, notes.end if notes else 0)
@@ -68,6 +68,10 @@ def read_latex(
     if parsed.module is None or diagnostics or any(d.severity is Severity.ERROR for d in box.diagnostics):
         return Imported(None, None, _ordered(found))
     read: ast.Module = relocated(parsed.module, box.writer.back)
+    if len(read.optimizers) != 1:
+        message = f"the notes above the box declare {len(read.optimizers)} optimizers"
+        found.append(Diagnostic("E702", message, box.writer.span(0, 1), help="declare one: `% optimizer NAME:`"))
+        return Imported(None, None, _ordered(found))
     (optimizer,) = read.optimizers
     if notes:
         module = replace(read, optimizers=(without_maximize(optimizer),))

@@ -57,7 +57,7 @@ def test_a_shipped_spec(name: str) -> None:
 
 
 @given(programs(spelled=True))
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_drawn_spec(program: Program) -> None:
     (optimizer,) = module_of(program).optimizers
     assert_round_trip(optimizer)
