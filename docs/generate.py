@@ -1,7 +1,7 @@
 """Writes the pages of ``docs/`` that follow from the rest of the repository.
 
-``gallery/`` has a page per optimizer with its box, its spec, its signature and what it compiles to; ``errors.md`` the
-pages of ``optdsl explain``.
+``gallery/`` has a page per optimizer with its box, its spec, its signature and what it compiles to, and one of the
+zoo; ``errors.md`` the pages of ``optdsl explain``.
 
     python docs/generate.py [--check]
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import inspect
 import re
 import sys
 import tempfile
@@ -89,7 +90,42 @@ INDEX = """\
 Every optimizer that comes with optdsl: the algorithm as rendered from the spec, the spec, and what it compiles to.
 
 {rows}
+
+[The zoo](zoo.md) has published optimizers that torch lacks.
 """
+
+ZOO = """\
+# The zoo
+
+Published optimizers that torch lacks, each a spec of at most 45 lines. They are not part of `optdsl.optim`; compile
+those that you need, with all variants and flags:
+
+```sh
+optdsl compile specs/zoo/lion.opt specs/zoo/adan.opt -o optimizers
+```
+
+The tests compare parameters and states after many steps with those of
+[pytorch_optimizer](https://github.com/kozistr/pytorch_optimizer), or with the paper's own arithmetic in NumPy where
+that does something else ([`tests/zoo/cases.py`](../../tests/zoo/cases.py) says what). They compare every variant with
+the interpreter.
+
+{rows}
+
+{sections}
+"""
+
+EXHIBIT = """\
+## {name}
+
+{doc}
+
+[`specs/zoo/{spec}`](../../specs/zoo/{spec})
+
+```math
+{latex}
+```
+
+{cost}"""
 
 ERRORS_PAGE = """\
 # Diagnostics
@@ -105,17 +141,39 @@ a few statements stands in a step that begins with Adam's averages `m_t` and `v_
 def page(unit: Unit) -> str:
     """The page of one optimizer."""
     stages = {stage.value: show_stage(unit, stage).strip("\n") for stage in (Stage.LOOP, Stage.FOREACH, Stage.TRITON)}
-    box = re.sub(r"\\\\\[-1\.ex\]", r"\\\\", latex(unit.checked.optimizer))
     return PAGE.format(
         name=unit.program.name,
         summary=summary(unit),
-        latex=box,
+        latex=box(unit),
         spec=Path(unit.source.name).name,
         text=unit.source.text.strip("\n"),
         signature=signature(show_stage(unit, Stage.CLASS)),
         cost=show_cost(unit),
         **stages,
     )
+
+
+def zoo() -> str:
+    """The page of ``specs/zoo``."""
+    units = check_files(sorted((ROOT / "specs" / "zoo").glob("*.opt"))).units
+    rows = [f"- [{unit.program.name}](#{unit.program.name.lower()}): {summary(unit)}" for unit in units]
+    return ZOO.format(rows="\n".join(rows), sections="\n\n".join(map(exhibit, units)))
+
+
+def exhibit(unit: Unit) -> str:
+    """One optimizer of the zoo: its box, and what a step costs."""
+    return EXHIBIT.format(
+        name=unit.program.name,
+        doc=inspect.cleandoc(unit.program.doc),
+        spec=Path(unit.source.name).name,
+        latex=box(unit),
+        cost=show_cost(unit).strip("\n"),
+    )
+
+
+def box(unit: Unit) -> str:
+    """The algorithm in LaTeX, without the line spacing that Markdown's renderers do not know."""
+    return re.sub(r"\\\\\[-1\.ex\]", r"\\\\", latex(unit.checked.optimizer))
 
 
 def summary(unit: Unit) -> str:
@@ -158,7 +216,8 @@ def pages() -> dict[Path, str]:
     checked = check_files(sorted((ROOT / "specs").glob("*.opt")))
     files = {GALLERY / f"{unit.module}.md": page(unit) for unit in checked.units}
     rows = [f"- [{unit.program.name}]({unit.module}.md): {summary(unit)}" for unit in checked.units]
-    return {**files, GALLERY / "README.md": INDEX.format(rows="\n".join(rows)), ERRORS: errors()}
+    index = INDEX.format(rows="\n".join(rows))
+    return {**files, GALLERY / "README.md": index, GALLERY / "zoo.md": zoo(), ERRORS: errors()}
 
 
 def main() -> int:

@@ -51,7 +51,7 @@ def test_everything_that_is_read_at_run_time_is_in_it(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     here = [path.relative_to(ROOT) for path in (ROOT / "optdsl").rglob("*") if path.is_file()]
     assert {str(path) for path in here if "__pycache__" not in path.parts} <= names
-    assert {f"optdsl/_data/specs/{path.name}" for path in (ROOT / "specs").glob("*.opt")} <= names
+    assert {f"optdsl/_data/{path.relative_to(ROOT)}" for path in (ROOT / "specs").rglob("*.opt")} <= names
     assert "optdsl/_data/grammars/opt.lark" in names
     assert {f"optdsl/optim/{path.name}" for path in (ROOT / "generated").glob("*.py")} <= names
 
