@@ -12,6 +12,7 @@ import gc
 import importlib
 import inspect
 import json
+import os
 import platform
 import statistics
 import time
@@ -201,6 +202,7 @@ def run(
     report: dict[str, Any] = {
         "device": device.name,
         "threads": torch.get_num_threads(),
+        "load average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "optdsl": optdsl.__version__,

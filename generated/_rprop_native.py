@@ -60,7 +60,7 @@ INLINE void element(
     new_step_size2 = mask ? new_step_size : (REAL)1.0;
     new_step_size3 = mask2 ? k.eta_plus : new_step_size2;
     step_size = step_size * new_step_size3;
-    step_size = minimum(maximum(step_size, k.Gamma_min), k.Gamma_max);
+    step_size = at_most(at_least(step_size, k.Gamma_min), k.Gamma_max);
     numer = sign(grad);
     param = MULTIPLY_ADD((REAL)-1.0 * step_size, numer, param);
     prev = grad;

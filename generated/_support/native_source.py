@@ -87,8 +87,11 @@ INLINE REAL lerp(REAL start, REAL end, REAL weight)
     const int near = ABS(weight) < (REAL)0.5;
     return MULTIPLY_ADD(near ? weight : weight - 1, end - start, near ? start : end);
 }
-INLINE REAL maximum(REAL a, REAL b) { return a != a ? a : (a > b ? a : b); }
-INLINE REAL minimum(REAL a, REAL b) { return a != a ? a : (a < b ? a : b); }
+/* NaN if either is; compilers make vector code of this order of comparisons, and not of others. */
+INLINE REAL maximum(REAL a, REAL b) { const REAL c = a < b ? b : a; return b != b ? b : c; }
+INLINE REAL minimum(REAL a, REAL b) { const REAL c = a > b ? b : a; return b != b ? b : c; }
+INLINE REAL at_least(REAL x, REAL bound) { return x < bound ? bound : x; }
+INLINE REAL at_most(REAL x, REAL bound) { return x > bound ? bound : x; }
 INLINE REAL sign(REAL x) { return (REAL)(x > 0) - (REAL)(x < 0); }
 INLINE REAL integer_power(REAL x, int n) { REAL y = x; while (--n) y *= x; return y; }
 

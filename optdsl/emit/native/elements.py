@@ -82,7 +82,11 @@ class Elements:
             case "rpow", 1, 1:
                 return f"POW({scalars[0]}, {operands[0]})"
             case "clamp", 1, 2:
-                return f"minimum(maximum({operands[0]}, {scalars[0]}), {scalars[1]})"
+                return f"at_most(at_least({operands[0]}, {scalars[0]}), {scalars[1]})"
+            case "maximum", 1, 1:
+                return f"at_least({', '.join(values)})"
+            case "minimum", 1, 1:
+                return f"at_most({', '.join(values)})"
             case "neg", 1, 0:
                 return f"-{operands[0]}"
             case "reciprocal", 1, 0:
