@@ -58,7 +58,9 @@ def _evaluate(expr: ast.Expr, values: Mapping[ast.Symbol, Value | None]) -> Valu
         case ast.Unary(op=op, operand=operand):
             return _apply(_UNARY[op], _evaluate(operand, values)) if op in _UNARY else None
         case ast.Binary(op=op, left=left, right=right) if op in _BINARY:
-            return _apply(_BINARY[op], _evaluate(left, values), _evaluate(right, values))
+            sides = [_evaluate(left, values), _evaluate(right, values)]
+            decisive = {"and": False, "or": True}.get(op)  # whatever the other side is
+            return decisive if decisive is not None and decisive in sides else _apply(_BINARY[op], *sides)
         case ast.Compare(operands=operands, ops=ops):
             sides = [_evaluate(operand, values) for operand in operands]
             if any(op not in _COMPARE for op in ops):

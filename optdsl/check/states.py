@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from optdsl.check import walk
 from optdsl.check.collect import declares_step, running_key, state_key
+from optdsl.check.evaluate import evaluate
 from optdsl.check.model import PARAMETER, Buffer, CheckedOptimizer, Local, Parameter
 from optdsl.source import Diagnostic, Fix, Label, Severity
 from optdsl.syntax import ast
@@ -22,7 +23,8 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
             yield from _step_count(state)
         else:
             yield from _declaration(state, subject)
-            yield from _use(state, optimizer)
+            if not _is_off(state, optimizer):
+                yield from _use(state, optimizer)
 
 
 def _duplicates(optimizer: ast.Optimizer) -> Iterator[Diagnostic]:
@@ -109,6 +111,17 @@ def _known_at_start(expr: ast.Expr, state: ast.State, subject: CheckedOptimizer)
         case _:
             return
     yield Diagnostic("E507", message, expr.span, help="initial values and conditions are made from inputs")
+
+
+def _is_off(state: ast.State, optimizer: ast.Optimizer) -> bool:
+    """Whether fixed inputs decide that the state never exists."""
+    fixed = {
+        name.symbol: evaluate(default, {})
+        for declaration in optimizer.inputs
+        if declaration.fixed and declaration.defaults is not None
+        for name, default in zip(declaration.names, declaration.defaults, strict=False)
+    }
+    return state.condition is not None and evaluate(state.condition, fixed) is False
 
 
 def _use(state: ast.State, optimizer: ast.Optimizer) -> Iterator[Diagnostic]:
