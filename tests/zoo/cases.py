@@ -199,9 +199,17 @@ CASES = (
         ),
         (PLAIN, DECAY, {**DECAY, "decay": "decoupled"}),
     ),
-    Case("ADOPT", published("ADOPT", lambda decoupled_weight_decay, **ours: coupled(**ours)), (PLAIN, DECAY)),
-    # The published class decays θ in the first step too, of which the paper says that it only starts v.
-    Case("ADOPT", paper(papers.adopt), ({**DECAY, "decoupled_weight_decay": True},)),
+    # The published class counts the gradient that starts v among the steps: its bounds are a step ahead of the paper's.
+    Case(
+        "ADOPT",
+        published(
+            "ADOPT",
+            lambda decoupled_weight_decay, **ours: coupled(**ours, clip_lambda=lambda step: (step - 1) ** 0.25),
+        ),
+        (PLAIN, DECAY),
+    ),
+    # It decays θ in that step too, where the paper moves nothing.
+    Case("ADOPT", paper(papers.adopt), (PLAIN, {**DECAY, "decoupled_weight_decay": True})),
     Case(
         "AdEMAMix",
         published("AdEMAMix", lambda warmup, **ours: decoupled(**ours, t_alpha_beta3=warmup)),

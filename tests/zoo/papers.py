@@ -101,7 +101,8 @@ def adopt(
     if t == 1:
         state.update(exp_avg=np.zeros_like(theta), exp_avg_sq=grad**2)
         return theta
-    update = np.clip(grad / np.maximum(np.sqrt(state["exp_avg_sq"]), eps), -(t**0.25), t**0.25)
+    clip = (t - 1) ** 0.25  # the paper calls the first gradient that of step 0
+    update = np.clip(grad / np.maximum(np.sqrt(state["exp_avg_sq"]), eps), -clip, clip)
     state["exp_avg"] = beta1 * state["exp_avg"] + (1 - beta1) * update
     state["exp_avg_sq"] = beta2 * state["exp_avg_sq"] + (1 - beta2) * grad**2
     return theta * (1 - lr * weight_decay * decoupled_weight_decay) - lr * state["exp_avg"]
