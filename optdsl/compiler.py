@@ -20,7 +20,7 @@ from optdsl import __version__
 from optdsl.check.model import CheckedOptimizer
 from optdsl.files import read_import, read_source, whole_file
 from optdsl.ir.nodes import Program
-from optdsl.source import Diagnostic, Label, Severity, Source
+from optdsl.source import Diagnostic, Label, Severity, Source, Span
 from optdsl.syntax import Parsed, ast, parse
 
 MARK = "# Compiled by optdsl "
@@ -120,12 +120,19 @@ def check_source(source: Source, specs: _Specs | None = None) -> Checked:
     specs = specs or _Specs()
     parsed = specs.parse(source)
     if parsed.module is None:
-        return Checked((), parsed.diagnostics)
+        further = analyse(parsed.repaired, specs.load).diagnostics if parsed.repaired is not None else ()
+        lines = {_line(d.span) for d in parsed.diagnostics}
+        elsewhere = (d for d in further if d.severity is Severity.ERROR and _line(d.span) not in lines)
+        return Checked((), (*parsed.diagnostics, *elsewhere))
     analysis = analyse(parsed.module, specs.load)
     diagnostics = (*parsed.diagnostics, *analysis.diagnostics)
     if not Checked((), diagnostics).ok:
         return Checked((), diagnostics)
     return Checked(tuple(Unit(source, checked, lower(checked)) for checked in analysis.optimizers), diagnostics)
+
+
+def _line(span: Span) -> tuple[str, int]:
+    return span.source.name, span.source.line_column(span.start)[0]
 
 
 def emit(units: Iterable[Unit], kept: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -27,11 +27,16 @@ from optdsl.syntax.suggest import nearest
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a source says. ``module`` is None where there is a syntax error; ``comments`` lie between the tokens."""
+    """What a source says. ``module`` is None where there is a syntax error; ``comments`` lie between the tokens.
+
+    ``repaired`` is then the module with what should stand in place of each mistake, for further mistakes to be looked
+    for; None where something had to be left out.
+    """
 
     module: ast.Module | None
     diagnostics: tuple[Diagnostic, ...]
     comments: tuple[Span, ...] = ()
+    repaired: ast.Module | None = None
 
 
 def parse(source: Source) -> Parsed:
@@ -44,7 +49,10 @@ def parse(source: Source) -> Parsed:
     if not found and module is not None and not (module.optimizers or module.functions or module.imports):
         found = (Diagnostic("E003", "this file is empty", Span(source, 0, 0), help="begin with `optimizer NAME:`"),)
     unique = dict.fromkeys(sorted(found, key=lambda d: (d.span.start, d.span.end, d.code)))
-    return Parsed(None if found else module, tuple(unique), reading.spelled.comments)
+    if not found:
+        return Parsed(module, (), reading.spelled.comments)
+    whole = not (reading.lost or reading.spelled.diagnostics or reading.layout.diagnostics)
+    return Parsed(None, tuple(unique), reading.spelled.comments, module if whole else None)
 
 
 _STAND_INS = {
@@ -114,6 +122,7 @@ class _Reading:
         self.line_start = _Stacks(self.state)
         self.faulty = {self._line(d.span) for d in self.spelled.diagnostics}
         self.misplaced = -1  # the last line that stood in no place of its kind
+        self.lost = False  # whether something could not be read
 
     def run(self) -> Tree[Any] | None:
         """The parse tree, of what could be read where there are mistakes."""
@@ -143,6 +152,7 @@ class _Reading:
             for token in (*self.layout.finish(last), tokens.retyped("$END", last)):
                 self._feed(token)
         except _Abandon:
+            self.lost = True
             return None
         return self.tree
 
@@ -206,6 +216,7 @@ class _Reading:
 
     def _skip_character(self, position: int) -> None:
         """Report a character that begins no token, and read on behind it."""
+        self.lost = True
         span = self.spelled.span(position, position + 1)
         self._report(explain_character(span))
         self.faulty.add(self._line(span))
@@ -238,6 +249,7 @@ class _Reading:
     def _abandon(self, raw: Token | None) -> None:
         """Forget the line that ``raw`` stands in, and go on where the next one can be read."""
         assert raw is not None
+        self.lost = True
         text = self.spelled.text
         self.line_start.restore(self.state)
         line, self.layout.line = self.layout.line, []
