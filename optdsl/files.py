@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from optdsl.resources import spec_names, spec_text
+from optdsl.resources import spec_text
 from optdsl.source import Diagnostic, Source, Span
 
 SUFFIX = ".opt"
@@ -39,9 +39,10 @@ def read_import(file: str, importer: Source) -> Source | Diagnostic | None:
     beside = Path(os.path.normpath(Path(importer.name).parent / f"{name}{SUFFIX}"))
     if beside.is_file():
         return read_source(beside)
-    if name in spec_names():
+    try:
         return Source(f"<optdsl>/{name}{SUFFIX}", spec_text(name))
-    return None
+    except FileNotFoundError:
+        return None
 
 
 def specs_in(paths: Iterable[str | Path]) -> list[str]:

@@ -129,7 +129,7 @@ def _keys(module: ast.Module, lines: _Lines) -> dict[Key, int]:
             case ast.ForElements(body) | ast.ForSupport(_, body) | ast.Repeat(_, body):
                 block(body, key)
 
-    def optimizer(node: ast.Optimizer, key: Key) -> None:
+    def declared(node: ast.Transform | ast.Optimizer, key: Key) -> None:
         first = add(key, node.span)
         if node.doc:
             keys[*key, "doc"] = min(i for i in range(first, len(lines.lines)) if lines.words[i] == '"""')
@@ -143,6 +143,12 @@ def _keys(module: ast.Module, lines: _Lines) -> dict[Key, int]:
             at = add((*key, "initialize", i), state.span)
             if not i:
                 header((*key, "initialize"), "initialize", at)
+        for i, edit in enumerate(node.edits):
+            add((*key, "edit", i), edit.span)
+            block(edit.body, (*key, "edit", i))
+
+    def optimizer(node: ast.Optimizer, key: Key) -> None:
+        declared(node, key)
         if node.body:
             header((*key, "step"), "for", lines.at(node.body[0].span.start) - 1)
             block(node.body, (*key, "step"))
@@ -156,6 +162,8 @@ def _keys(module: ast.Module, lines: _Lines) -> dict[Key, int]:
         if function.doc:
             keys["function", i, "doc"] = min(j for j in range(first, len(lines.lines)) if lines.words[j] == '"""')
         block(function.body, ("function", i))
+    for i, transform in enumerate(module.transforms):
+        declared(transform, ("transform", i))
     for i, node in enumerate(module.optimizers):
         optimizer(node, ("optimizer", i))
     return keys

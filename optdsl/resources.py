@@ -29,11 +29,12 @@ def spec_names() -> tuple[str, ...]:
 
 
 def spec_text(name: str) -> str:
-    """The text of the spec called ``name``.
+    """The text of the spec called ``name``, or of the parts for specs called so (``transforms``).
 
     Raises:
         FileNotFoundError: there is no such spec.
     """
-    if name not in spec_names():
-        raise FileNotFoundError(f"no spec called {name!r} comes with optdsl")
-    return (_root() / "specs" / f"{name}.opt").read_text(encoding="utf-8")
+    for folder in (_root() / "specs", _root() / "specs" / "parts"):
+        if f"{name}.opt" in (file.name for file in folder.iterdir()):
+            return (folder / f"{name}.opt").read_text(encoding="utf-8")
+    raise FileNotFoundError(f"no spec called {name!r} comes with optdsl")

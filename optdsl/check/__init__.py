@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from optdsl.check import concepts, flow, identifiers, inputs, modules, names, sections, size, states, time
+from dataclasses import replace
+
+from optdsl.check import concepts, flow, identifiers, inputs, modules, names, sections, size, states, time, transforms
 from optdsl.check.collect import collect
 from optdsl.check.model import Analysis, CheckedOptimizer, Report
 from optdsl.check.types import check as check_types
 from optdsl.check.types import infer_rates
-from optdsl.source import Severity
+from optdsl.source import Diagnostic, Severity
 from optdsl.syntax import ast
 
 __all__ = ["FIRST_RULES", "RULES", "Analysis", "CheckedOptimizer", "analyse"]
@@ -26,6 +28,9 @@ def analyse(module: ast.Module, load: modules.Load) -> Analysis:
     """
     report = Report()
     scope = modules.open_scope(module, load, report)
+    for transform in module.transforms:
+        for diagnostic in transforms.check(transform):
+            report.add(diagnostic)
     optimizers = []
     for optimizer, home in scope.optimizers.values():
         if home is scope:
@@ -55,7 +60,22 @@ def _check(optimizer: ast.Optimizer, scope: modules.Scope, report: Report) -> Ch
     found = [*not_compiled, *(diagnostic for rule in rules for diagnostic in rule(subject))]
     found.sort(key=lambda d: (d.span.source is not optimizer.span.source, d.span.start))
     errors = [d for d in found if d.severity is Severity.ERROR]
-    own_warnings = [d for d in found if d.span.source == optimizer.span.source]
+    own_warnings = [
+        d
+        for d in found
+        if d.span.source == optimizer.span.source and not any(o.inherited and _inside(d, o) for o in flat.origins)
+    ]
     for diagnostic in errors or own_warnings:
-        report.add(diagnostic)
+        report.add(_with_use(diagnostic, flat.origins))
     return None if errors else subject
+
+
+def _inside(diagnostic: Diagnostic, origin: modules.Origin) -> bool:
+    span, text = diagnostic.span, origin.text
+    return span.source == text.source and text.start <= span.start and span.end <= text.end
+
+
+def _with_use(diagnostic: Diagnostic, origins: tuple[modules.Origin, ...]) -> Diagnostic:
+    """``diagnostic`` with the places where the text that it is about is changed or applied."""
+    labels = (origin.label for origin in origins if origin.label is not None and _inside(diagnostic, origin))
+    return replace(diagnostic, labels=(*diagnostic.labels, *labels))

@@ -1,36 +1,54 @@
-"""Imports and ``extends``: from a module to optimizers that stand alone."""
+"""Imports, ``extends`` and ``with``: from a module to optimizers that stand alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from optdsl.check import transforms
+from optdsl.check.applying import change
 from optdsl.check.collect import argument_name
+from optdsl.check.edits import edited
 from optdsl.check.model import Report
 from optdsl.check.suggest import did_you_mean
-from optdsl.source import Diagnostic, Label
+from optdsl.source import Diagnostic, Label, Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
 
 Load = Callable[[ast.Import], ast.Module | Diagnostic]
 Functions = Mapping[str, ast.Function]
+Definition = ast.Optimizer | ast.Function | ast.Transform
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A text that an optimizer takes parts from: an optimizer that it extends, or a transform that it applies.
+
+    ``label`` is for a mistake in that text that is not there by itself: it says where the text is used.
+    """
+
+    text: Span
+    inherited: bool
+    label: Label | None
 
 
 @dataclass(frozen=True)
 class Flat:
-    """An optimizer with all that it inherits, and the functions that it can call."""
+    """An optimizer with all that it inherits and applies, and the functions that it can call."""
 
     optimizer: ast.Optimizer
     functions: Functions
+    origins: tuple[Origin, ...] = ()
 
 
 @dataclass
 class Scope:
-    """The optimizers and functions that a module defines or imports."""
+    """The optimizers, functions and transforms that a module defines or imports."""
 
     module: ast.Module
     optimizers: dict[str, tuple[ast.Optimizer, Scope]] = field(default_factory=dict)
     functions: dict[str, ast.Function] = field(default_factory=dict)
+    transforms: dict[str, transforms.Known] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     """Names whose import failed, which is reported already."""
 
@@ -46,6 +64,10 @@ def open_scope(module: ast.Module, load: Load, report: Report, importing: tuple[
         if earlier is not None:
             _defined_twice("function", function, earlier, report)
         scope.functions.setdefault(function.name, function)
+    for transform in module.transforms:
+        known = scope.transforms.setdefault(transform.name, transforms.Known(transform, scope.functions))
+        if known.transform is not transform:
+            _defined_twice("transform", transform, known.transform, report)
     for optimizer in module.optimizers:
         if optimizer.name in scope.optimizers:
             _defined_twice("optimizer", optimizer, scope.optimizers[optimizer.name][0], report)
@@ -54,10 +76,8 @@ def open_scope(module: ast.Module, load: Load, report: Report, importing: tuple[
     return scope
 
 
-def _defined_twice(
-    kind: str, again: ast.Optimizer | ast.Function, first: ast.Optimizer | ast.Function, report: Report
-) -> None:
-    place, before = (d.name_span if isinstance(d, ast.Optimizer) else d.span for d in (again, first))
+def _defined_twice(kind: str, again: Definition, first: Definition, report: Report) -> None:
+    place, before = (d.span if isinstance(d, ast.Function) else d.name_span for d in (again, first))
     report.add(
         Diagnostic(
             "E604",
@@ -85,6 +105,8 @@ def _import(statement: ast.Import, scope: Scope, load: Load, report: Report, imp
         scope.optimizers[statement.name] = inner.optimizers[statement.name]
     elif statement.name in inner.functions:
         scope.functions.update(inner.functions)
+    elif statement.name in inner.transforms:
+        scope.transforms[statement.name] = inner.transforms[statement.name]
     elif statement.name in inner.missing:
         scope.missing.add(statement.name)
     else:
@@ -92,41 +114,82 @@ def _import(statement: ast.Import, scope: Scope, load: Load, report: Report, imp
         report.add(
             Diagnostic(
                 "E602",
-                f"`{statement.file}` has no optimizer or function `{statement.name}`",
+                f"`{statement.file}` has no optimizer, function or transform `{statement.name}`",
                 statement.span,
-                help=did_you_mean(statement.name, (*inner.optimizers, *inner.functions)),
+                help=did_you_mean(statement.name, (*inner.optimizers, *inner.functions, *inner.transforms)),
             )
         )
 
 
 def flatten(optimizer: ast.Optimizer, scope: Scope, report: Report, extending: tuple[str, ...] = ()) -> Flat | None:
-    """``optimizer`` with what it inherits; None where its base cannot be found."""
-    if optimizer.base is None:
+    """``optimizer`` with what it inherits, its edits made and its transforms applied; None where that cannot be."""
+    inherited = None
+    if optimizer.base is not None:
+        inherited = _inherited(optimizer, optimizer.base, scope, report, extending)
+        if inherited is None:
+            return None
+    elif not optimizer.edits and not optimizer.applies:
         return Flat(optimizer, scope.functions)
+    base = inherited.optimizer if inherited is not None else None
+    others = (*scope.optimizers, *scope.functions)
+    applied = transforms.resolve(optimizer, scope.transforms, others, scope.missing, report)
+    body = edited(optimizer, base, report)
+    if applied is None or body is None:
+        return None
+    whole = replace(optimizer, body=body, edits=(), applies=())
+    if base is not None:
+        whole = replace(
+            whole,
+            doc=optimizer.doc or base.doc,
+            inputs=base.inputs,
+            states=optimizer.states or base.states,
+            returns=optimizer.returns or base.returns,
+            flat=optimizer.flat or base.flat,
+        )
+    functions = {**(inherited.functions if inherited is not None else {}), **scope.functions}
+    changed = change(whole, optimizer, applied, functions, report)
+    if changed is None:
+        return None
+    whole, callable_functions = changed
+    if base is not None:
+        brought = whole.inputs[len(base.inputs) :]
+        whole = replace(whole, inputs=_merge_inputs(base, brought, optimizer, report))
+    inner = inherited.origins if inherited is not None else ()
+    return Flat(whole, callable_functions, tuple(_origins(optimizer, base, inner, applied)))
+
+
+def _inherited(
+    optimizer: ast.Optimizer, name: str, scope: Scope, report: Report, extending: tuple[str, ...]
+) -> Flat | None:
+    """What ``optimizer`` extends, which is called ``name``; None where it cannot be found."""
     extending = (*extending, optimizer.name)
-    found = scope.optimizers.get(optimizer.base)
+    found = scope.optimizers.get(name)
     if found is None:
-        if optimizer.base not in scope.missing:
+        if name not in scope.missing:
             _unknown_base(optimizer, scope, report)
         return None
     base, base_scope = found
     if base_scope is scope and base.name in extending:
         _extend_each_other(extending[extending.index(base.name) :], scope, report)
         return None
-    flat = flatten(base, base_scope, report, extending if base_scope is scope else ())
-    if flat is None:
-        return None
-    inherited = flat.optimizer
-    merged = replace(
-        optimizer,
-        doc=optimizer.doc or inherited.doc,
-        inputs=_merge_inputs(inherited, optimizer, report),
-        states=optimizer.states or inherited.states,
-        body=optimizer.body or inherited.body,
-        returns=optimizer.returns or inherited.returns,
-        flat=optimizer.flat or inherited.flat,
-    )
-    return Flat(merged, {**flat.functions, **scope.functions})
+    return flatten(base, base_scope, report, extending if base_scope is scope else ())
+
+
+def _origins(
+    optimizer: ast.Optimizer,
+    base: ast.Optimizer | None,
+    inner: tuple[Origin, ...],
+    applied: list[transforms.Applied],
+) -> Iterator[Origin]:
+    """The texts that ``optimizer`` takes parts from; ``inner`` are those of what it extends."""
+    if base is not None:
+        label = Label(optimizer.base_span or optimizer.span, f"`{optimizer.name}` changes it")
+        changes = label if optimizer.edits or applied else None
+        yield from (replace(origin, label=origin.label or changes) for origin in inner)
+        yield Origin(base.span, True, changes)
+    for one in applied:
+        label = Label(one.application.span, f"`{one.transform.name}` is applied here")
+        yield Origin(one.transform.span, False, label)
 
 
 def _extend_each_other(names: tuple[str, ...], scope: Scope, report: Report) -> None:
@@ -150,29 +213,37 @@ def _unknown_base(optimizer: ast.Optimizer, scope: Scope, report: Report) -> Non
     report.add(Diagnostic("E600", f"there is no optimizer `{base}` to extend", place, help=mend))
 
 
-def _merge_inputs(base: ast.Optimizer, optimizer: ast.Optimizer, report: Report) -> tuple[ast.Input, ...]:
-    """The inputs of ``base``, as ``optimizer`` gives them again, and then those that it adds."""
+def _merge_inputs(
+    base: ast.Optimizer, brought: tuple[ast.Input, ...], optimizer: ast.Optimizer, report: Report
+) -> tuple[ast.Input, ...]:
+    """The inputs of ``base`` and those ``brought`` by transforms, as ``optimizer`` gives them again, and then those
+    that it adds. What a transform brings keeps its symbols.
+    """
+    inherited = (*base.inputs, *brought)
     again: dict[int, ast.Input] = {}
     added: list[ast.Input] = []
     for declaration in optimizer.inputs:
-        place = _inherited_place(declaration, base.inputs)
+        place = _inherited_place(declaration, inherited)
         if place is not None:
             again[place] = declaration
+            if place >= len(base.inputs) and len(declaration.names) == len(inherited[place].names):
+                again[place] = replace(declaration, names=inherited[place].names)
             continue
         if declaration.fixed:
-            _fixes_nothing(declaration, base, report)
+            _fixes_nothing(declaration, replace(base, inputs=inherited), report)
         added.append(declaration)
-    kept = (_given_again(d, again[i]) if i in again else d for i, d in enumerate(base.inputs))
-    return (*kept, *added)
+    kept = (_given_again(d, again[i]) if i in again else d for i, d in enumerate(inherited))
+    return tuple(sorted((*kept, *added), key=lambda declaration: declaration.keyword_only))
 
 
 def _inherited_place(declaration: ast.Input, inherited: tuple[ast.Input, ...]) -> int | None:
     """Which of the ``inherited`` inputs ``declaration`` gives again: the one with its Python name, or its symbols."""
-    symbols = [n.symbol for n in declaration.names]
-    for place, other in enumerate(inherited):
-        if argument_name(other) == argument_name(declaration) or [n.symbol for n in other.names] == symbols:
-            return place
-    return None
+    names = [argument_name(other) for other in inherited]
+    if argument_name(declaration) in names:
+        return names.index(argument_name(declaration))
+    symbols = [[n.symbol for n in other.names] for other in inherited]
+    own = [n.symbol for n in declaration.names]
+    return symbols.index(own) if own in symbols else None
 
 
 def _given_again(inherited: ast.Input, again: ast.Input) -> ast.Input:

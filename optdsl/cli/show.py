@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from enum import Enum, StrEnum
 
+from optdsl.check.walk import called
 from optdsl.compiler import Unit, emit
 from optdsl.emit.latex import annotated
 from optdsl.emit.markdown import markdown
@@ -13,12 +14,15 @@ from optdsl.emit.reading import reading
 from optdsl.ir.cost import Configuration, costs
 from optdsl.ir.printer import program_text
 from optdsl.source import Span
+from optdsl.syntax import ast
+from optdsl.syntax.printer import unparse
 
 
 class Stage(StrEnum):
     """Where to stop."""
 
     AST = "ast"
+    FLAT = "flat"
     IR = "ir"
     LOOP = "loop"
     FOREACH = "foreach"
@@ -34,6 +38,8 @@ def show_stage(unit: Unit, stage: Stage) -> str:
     match stage:
         case Stage.AST:
             return tree(unit.checked.optimizer)
+        case Stage.FLAT:
+            return flat(unit)
         case Stage.IR:
             return program_text(unit.program)
         case Stage.LOOP:
@@ -50,6 +56,13 @@ def show_stage(unit: Unit, stage: Stage) -> str:
             return annotated(unit.checked.optimizer, unit.checked.functions.values())
         case Stage.MARKDOWN:
             return markdown(unit.checked.optimizer)
+
+
+def flat(unit: Unit) -> str:
+    """A spec that says the same and stands alone: with all that is inherited, edits made and transforms applied."""
+    checked = unit.checked
+    functions = tuple(called(checked.optimizer.body, checked.functions))
+    return unparse(ast.Module((), functions, (replace(checked.optimizer, base=None),)))
 
 
 def show_reading(unit: Unit) -> str:

@@ -322,8 +322,50 @@ class Function:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """A change to a step: ``replace m̂_t:``, ``before v̂_t (2):``, ``after m_t:``, ``gradient g_t:`` or ``update u_t:``.
+
+    ``place`` is the first word. After ``replace``, ``before`` and ``after`` stands a ``name`` that the step assigns,
+    and ``occurrence`` tells which of several assignments is meant, from 1. After ``gradient`` and ``update`` stands
+    the name that ``body`` gives to the gradient and to what is subtracted from θ.
+    """
+
+    place: str
+    name: Name
+    occurrence: int | None
+    body: tuple[Stmt, ...]
+    span: Span = _span()
+
+
+@dataclass(frozen=True)
+class Application:
+    """``cautious`` or ``decoupled_decay(γ, λ)`` after ``with``: a transform that an optimizer applies."""
+
+    transform: str
+    arguments: tuple[Expr, ...]
+    span: Span = _span()
+    name_span: Span = field(default=None, compare=False, repr=False)  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Transform:
+    """``transform NAME(arguments):``, a change to the step of any optimizer. Its edits are gradients and updates."""
+
+    name: str
+    arguments: tuple[Name, ...]
+    doc: str
+    inputs: tuple[Input, ...]
+    states: tuple[State, ...]
+    edits: tuple[Edit, ...]
+    span: Span = _span()
+    name_span: Span = field(default=None, compare=False, repr=False)  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
 class Optimizer:
-    """``optimizer NAME [extends BASE] [over flat θ]:``. ``body`` is the step; empty where it is inherited."""
+    """``optimizer NAME [extends BASE] [with TRANSFORMS] [over flat θ]:``. ``body`` is the step; empty where it is
+    inherited, and then ``edits`` are the changes to it.
+    """
 
     name: str
     base: str | None
@@ -336,6 +378,8 @@ class Optimizer:
     span: Span = _span()
     name_span: Span = field(default=None, compare=False, repr=False)  # type: ignore[assignment]
     base_span: Span | None = field(default=None, compare=False, repr=False)
+    edits: tuple[Edit, ...] = ()
+    applies: tuple[Application, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -346,3 +390,4 @@ class Module:
     functions: tuple[Function, ...]
     optimizers: tuple[Optimizer, ...]
     span: Span = _span()
+    transforms: tuple[Transform, ...] = ()

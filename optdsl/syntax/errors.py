@@ -105,10 +105,15 @@ _TITLES = {
     "NABLA": "`∇`",
 }
 _HEADERS = frozenset("IF ELSE FOR REPEAT".split())
+_COLON_HEADERS = frozenset("INPUT INITIALIZE OPTIMIZER FUNCTION TRANSFORM REPLACE BEFORE AFTER GRADIENT UPDATE".split())
+_EDITS = frozenset("replace before after gradient update".split())
 _INSTEAD = re.compile(r"^(?:write|the section is called) `(else if|input|initialize)\b:?`")
 """Help that names the one word to write instead."""
 
-_SECTION_WORDS = ("import", "function", "optimizer", "input", "initialize", "for", "return", "if", "else", "repeat")
+_SECTION_WORDS = tuple(
+    "import function transform optimizer input initialize for replace before after gradient update return if else "
+    "repeat".split()
+)
 
 
 def explain(mistake: Mistake) -> Explanation:
@@ -203,6 +208,31 @@ def _misspelt_keyword(m: Mistake) -> Explanation | None:
     )
 
 
+def _misplaced_edit(m: Mistake) -> Explanation | None:
+    """``replace m̂_t:`` among statements, where its first word is read as a name."""
+    if len(m.line) != 1 or m.token.type != "NAME" or "_ASSIGN" not in m.accepts or m.text in KEYWORDS:
+        return None
+    first = m.of(m.line[0])
+    if first.text not in _EDITS:
+        return None
+    mend = "it stands beside `input:` in an optimizer that extends another, and takes the place of the step"
+    if first.text == "gradient":
+        mend = "it stands in a transform"
+    return Explanation(Diagnostic("E041", f"`{first.text} {m.text}:` cannot stand here", first.to(m.span), help=mend))
+
+
+def _nameless_edit(m: Mistake) -> Explanation | None:
+    if len(m.line) != 1 or m.line[0].type.lower() not in _EDITS or m.token.type not in ("COLON", "_NL"):
+        return None
+    word = m.of(m.line[0]).text
+    mend = f"say which statement is meant by what it assigns: `{word} m̂_t:`"
+    if word in ("gradient", "update"):
+        mend = f"say what to call it: `{word} {word[0]}_t:`"
+    if word == "update":
+        mend += "; the step itself stands under `for t = 1 to … do`"
+    return Explanation(Diagnostic("E037", f"a name is missing after `{word}`", m.of(m.line[0]), help=mend))
+
+
 def _misplaced(m: Mistake) -> Explanation | None:
     """A line that is fine, elsewhere."""
     if m.line:
@@ -219,10 +249,14 @@ def _misplaced(m: Mistake) -> Explanation | None:
     }
     known = places.get(m.token.type)
     if known is None and m.token.type in ("NAME", "IDENT", "IF", "REPEAT", "FOR"):
-        if "INITIALIZE" in m.accepts:
+        if "GRADIENT" in m.accepts:
+            known = "a transform changes the gradient under `gradient g_t:` and the update under `update u_t:`"
+        elif m.text == "gradient" and "UPDATE" in m.accepts:
+            known = "`gradient g_t:` belongs in a transform; write `after g_t:` here"
+        elif "INITIALIZE" in m.accepts:
             known = "statements belong in `for t = 1 to … do`, states in `initialize:`, inputs in `input:`"
         elif "OPTIMIZER" in m.accepts:
-            known = "outside an optimizer there are only `import`, `function` and `optimizer`"
+            known = "outside an optimizer there are only `import`, `function`, `transform` and `optimizer`"
     if known is None:
         return None
     return Explanation(Diagnostic("E041", f"{_found(m)} cannot stand here", m.span, help=known))
@@ -234,7 +268,7 @@ def _misplaced(m: Mistake) -> Explanation | None:
 def _missing_colon(m: Mistake) -> Explanation | None:
     if "COLON" not in m.accepts or m.token.type != "_NL" or not m.line:
         return None
-    if m.line[0].type not in ("INPUT", "INITIALIZE", "OPTIMIZER", "FUNCTION"):
+    if m.line[0].type not in _COLON_HEADERS:
         return None
     fix = Fix(m.span, ":")
     return Explanation(
@@ -477,6 +511,8 @@ _RULES: tuple[Callable[[Mistake], Explanation | None], ...] = (
     _unexpected_indent,
     _stray_doc,
     _double_star,
+    _misplaced_edit,
+    _nameless_edit,
     _equals_for_arrow,
     _arrow_for_equals,
     _misspelt_keyword,

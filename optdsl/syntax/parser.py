@@ -46,7 +46,7 @@ def parse(source: Source) -> Parsed:
     builder = Builder(reading.spelled)
     module = builder.transform(tree) if tree is not None else None
     found = (*reading.spelled.diagnostics, *reading.layout.diagnostics, *reading.diagnostics, *builder.diagnostics)
-    if not found and module is not None and not (module.optimizers or module.functions or module.imports):
+    if not found and module == ast.Module((), (), ()):
         found = (Diagnostic("E003", "this file is empty", Span(source, 0, 0), help="begin with `optimizer NAME:`"),)
     unique = dict.fromkeys(sorted(found, key=lambda d: (d.span.start, d.span.end, d.code)))
     if not found:
@@ -65,6 +65,12 @@ _STAND_INS = {
         ("RPAR", ")"),
         ("COLON", ":"),
     ),
+    "transform": (("TRANSFORM", "transform"), ("IDENT", "X"), ("COLON", ":")),
+    "replace": (("REPLACE", "replace"), ("NAME", "x"), ("COLON", ":")),
+    "before": (("BEFORE", "before"), ("NAME", "x"), ("COLON", ":")),
+    "after": (("AFTER", "after"), ("NAME", "x"), ("COLON", ":")),
+    "gradient": (("GRADIENT", "gradient"), ("NAME", "g"), ("COLON", ":")),
+    "update": (("UPDATE", "update"), ("NAME", "u"), ("COLON", ":")),
     "input": (("INPUT", "input"), ("COLON", ":")),
     "initialize": (("INITIALIZE", "initialize"), ("COLON", ":")),
     "if": (("IF", "if"), ("TRUE", "true")),

@@ -43,7 +43,7 @@ class Level(IntEnum):
     ATOM = 11
 
 
-Node = ast.Module | ast.Import | ast.Function | ast.Optimizer | ast.Stmt | ast.Expr
+Node = ast.Module | ast.Import | ast.Function | ast.Transform | ast.Optimizer | ast.Stmt | ast.Expr
 
 
 def unparse(node: Node, notation: Notation = UNICODE) -> str:
@@ -61,15 +61,18 @@ class _Printer:
     def text(self, node: Node) -> str:
         """The text of ``node``."""
         match node:
-            case ast.Module(imports, functions, optimizers):
+            case ast.Module(imports, functions, optimizers, transforms=transforms):
                 blocks = ["".join(map(_import, imports))] if imports else []
                 blocks += [_lines(self._function(f)) for f in functions]
+                blocks += [_lines(self._transform(t)) for t in transforms]
                 blocks += [_lines(self._optimizer(o)) for o in optimizers]
                 return "\n".join(blocks)
             case ast.Import():
                 return _import(node)
             case ast.Function():
                 return _lines(self._function(node))
+            case ast.Transform():
+                return _lines(self._transform(node))
             case ast.Optimizer():
                 return _lines(self._optimizer(node))
             case ast.Assign() | ast.If() | ast.ForElements() | ast.ForSupport() | ast.Repeat() | ast.Return():
@@ -85,23 +88,40 @@ class _Printer:
         yield from _indented(_doc(node.doc))
         yield from _indented(self._block(node.body))
 
+    def _transform(self, node: ast.Transform) -> Iterator[str]:
+        arguments = f"({self._names(node.arguments)})" if node.arguments else ""
+        yield f"transform {node.name}{arguments}:"
+        yield from _apart([*self._declared(node), *map(self._edit, node.edits)])
+
     def _optimizer(self, node: ast.Optimizer) -> Iterator[str]:
         base = f" extends {node.base}" if node.base else ""
+        applies = f" with {', '.join(map(self._application, node.applies))}" if node.applies else ""
         flat = f" over flat {self.notation.name(ast.Symbol('θ'), ast.Time.NONE)}" if node.flat else ""
-        yield f"optimizer {node.name}{base}{flat}:"
+        yield f"optimizer {node.name}{base}{applies}{flat}:"
+        sections = self._declared(node)
+        if node.body:
+            sections.append([f"for t = 1 to {self.sign('…')} do", *_indented(self._block(node.body))])
+        sections += map(self._edit, node.edits)
+        if node.returns is not None:
+            sections.append([f"return {self._expr(node.returns, Level.OR)}"])
+        yield from _apart(sections)
+
+    def _declared(self, node: ast.Transform | ast.Optimizer) -> list[list[str]]:
+        """The sections that stand first: the doc string, the inputs and the states."""
         sections = [list(_doc(node.doc))]
         if node.inputs:
             sections.append(["input:", *_indented(self._inputs(node.inputs))])
         if node.states:
             sections.append(["initialize:", *_indented(_aligned([self._state(s) for s in node.states]))])
-        if node.body:
-            sections.append([f"for t = 1 to {self.sign('…')} do", *_indented(self._block(node.body))])
-        if node.returns is not None:
-            sections.append([f"return {self._expr(node.returns, Level.OR)}"])
-        for i, section in enumerate(filter(None, sections)):
-            if i:
-                yield ""
-            yield from _indented(section)
+        return sections
+
+    def _edit(self, node: ast.Edit) -> list[str]:
+        occurrence = "" if node.occurrence is None else f" ({node.occurrence})"
+        return [f"{node.place} {self._name(node.name)}{occurrence}:", *_indented(self._block(node.body))]
+
+    def _application(self, node: ast.Application) -> str:
+        arguments = ", ".join(self._expr(a, Level.OR) for a in node.arguments)
+        return f"{node.transform}({arguments})" if arguments else node.transform
 
     def _inputs(self, inputs: Sequence[ast.Input]) -> Iterator[str]:
         lines: list[list[ast.Input]] = []
@@ -331,6 +351,14 @@ def _lines(lines: Iterable[str]) -> str:
 
 def _indented(lines: Iterable[str]) -> Iterator[str]:
     return (INDENT + line if line else line for line in lines)
+
+
+def _apart(sections: Iterable[list[str]]) -> Iterator[str]:
+    """The sections of a declaration, indented, with an empty line between two."""
+    for i, section in enumerate(filter(None, sections)):
+        if i:
+            yield ""
+        yield from _indented(section)
 
 
 def _import(node: ast.Import) -> str:

@@ -19,11 +19,15 @@ ACCENTS = {"hat": "\u0302", "tilde": "\u0303", "bar": "\u0304", "dot": "\u0307"}
 ACCENT_NAMES = {mark: word for word, mark in ACCENTS.items()}
 
 KEYWORDS = frozenset(
-    "all and at break cols construction do else extends false flat for from function if import in initialize input "
-    "is none not optimizer or otherwise over parameters repeat return rows times to true where".split()
+    "after all and at before break cols construction do else extends false flat for from function gradient if import "
+    "in initialize input is none not optimizer or otherwise over parameters repeat replace return rows times to "
+    "transform true update where with".split()
 )
 
-RESERVED = KEYWORDS - {"all", "at", "cols", "construction", "flat", "from", "parameters", "rows", "times", "to"}
+RESERVED = KEYWORDS - frozenset(
+    "after all at before cols construction flat from gradient parameters replace rows times to transform update "
+    "with".split()
+)
 """Keywords that can never name a symbol (the others are words only where the grammar asks for them)."""
 
 FOREIGN = {

@@ -18,6 +18,13 @@ Edits = tuple[tuple[str, str], ...]
 """Texts to replace, each by what mends it."""
 
 STEP = "for t = 1 to … do\n        g_t ← ∇f_t(θ_{t-1})\n        θ_t ← θ_{t-1} - γ g_t\n\n    return θ_t"
+TRANSFORMED = """
+
+import SGD from sgd
+
+optimizer Transformed extends SGD with {}:
+    return θ_t
+"""
 USE = "θ_t ← θ_{t-1} - γ m_t"
 
 MENDED: dict[str, Edits] = {
@@ -145,6 +152,50 @@ MENDED: dict[str, Edits] = {
         ("extends Egg", "extends Adam"),
     ),
     "modules/default_of_extension_breaks_constraint": (("= -1", "= 1"),),
+    "modules/edit_of_unknown_name": (("ṽ_t", "v̂_t (2)"),),
+    "modules/edit_of_several": (("replace v̂_t", "replace v̂_t (1)"),),
+    "modules/edit_of_too_late_occurrence": ((" (2)", ""),),
+    "modules/edit_of_own_step": (
+        ("optimizer Descent", "optimizer Descent extends SGD"),
+        ("    for t = 1 to … do\n        g_t ← ∇f_t(θ_{t-1})\n        θ_t ← θ_{t-1} - γ g_t\n", ""),
+        ("after g_t", "after g_t (1)"),
+    ),
+    "modules/edits_that_exclude_each_other": (
+        ("replace m̂_t:\n        m̂_t ← m_t", "before m̂_t:\n        m_t ← m_t"),
+        ("    update w_t:\n        w_t ← w_t / 2", "        u_t ← u_t / 2"),
+    ),
+    "modules/update_of_taken_name": (("update m_t:\n        m_t ← 2 m_t", "update u_t:\n        u_t ← 2 u_t"),),
+    "modules/edit_that_leaves_a_state_unassigned": (("a_t ← g_t", "m_t ← g_t"),),
+    "modules/unknown_transform": (("cautios, AdamW, bold", "cautious"),),
+    "modules/arguments_of_transform": (("decoupled_decay(γ)", "decoupled_decay(γ, 0.1)"), ("cautious(γ)", "cautious")),
+    "modules/transform_brings_what_is_there": (("(momentum)", "(inertia)"), ("(momentum_buffer)", "(inertia_buffer)")),
+    "modules/transform_without_change": (
+        ("b_0 ← 0 (buffer)\n", "b_0 ← 0 (buffer)\n\n    update u_t:\n        b_t ← b_{t-1} + u_t\n        u_t ← γ b_t"),
+        ("u_t ← γ b_t", "u_t ← γ b_t" + TRANSFORMED.format("lazy(γ)")),
+    ),
+    "modules/names_in_transform": (
+        ("(γ, m_t)", "(γ, ρ)"),
+        ("λ_decay", "λ"),
+        ("m_{t-1}", "θ_{t-1}"),
+        ("\n        u_t ← u_t + ρ θ_{t-1}", "\n        u_t ← u_t + ρ θ_{t-1}" + TRANSFORMED.format("decayed(γ, 1)")),
+    ),
+    "modules/assignments_in_transform": (
+        ("γ ← γ / 2", "ν ← γ / 2"),
+        ("θ_t ← θ_{t-1} - γ λ θ_{t-1}", "u_t ← u_t + ν λ θ_{t-1}" + TRANSFORMED.format("decayed(γ, 1)")),
+    ),
+    "modules/update_that_may_go_on": (
+        ("        θ_t ← θ_{t-1} - γ g_t\n", ""),
+        ("θ_t ← θ_t - γ λ θ_t", "g_t ← g_t + λ θ_{t-1}\n        θ_t ← θ_{t-1} - γ g_t"),
+    ),
+    "modules/two_functions_of_one_name": (
+        ('import grow from "parts/grow"', "import averaged_update from transforms"),
+        ("with grow", "with averaged_update"),
+    ),
+    "modules/mistake_in_applied_transform": (("if u_t", "if u_t ≠ 0"), ("gated(ρ)", "gated(γ)")),
+    "modules/two_transforms_of_one_name": (
+        ("\n\ntransform twice", "\n\ntransform thrice"),
+        ("u_t + u_t", "u_t + u_t + u_t" + TRANSFORMED.format("twice, thrice")),
+    ),
 }  # fmt: skip
 
 

@@ -236,6 +236,7 @@ def test_mistakes_of_an_imported_file_are_reported_once(tmp_path: Path, wrong: s
 
 STAGES = {
     "ast": "Optimizer\n",
+    "flat": "optimizer Adam:\n",
     "ir": "program Adam(",
     "loop": "def _single_tensor_adam(",
     "foreach": "def _multi_tensor_adam(",

@@ -20,7 +20,11 @@ from tests.specs import spec
 from tests.strategies import programs
 
 ROOT = Path(__file__).parent.parent.parent
-SPECS = sorted((ROOT / "specs").glob("*.opt"))
+SPECS = [
+    *sorted((ROOT / "specs").glob("*.opt")),
+    ROOT / "specs" / "parts" / "transforms.opt",
+    ROOT / "tests" / "edits.opt",
+]
 TEXTS = [path.read_text(encoding="utf-8") for path in SPECS]
 NOTATIONS = {"unicode": UNICODE, "ascii": ASCII, "latex": LATEX}
 

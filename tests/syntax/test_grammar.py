@@ -71,7 +71,7 @@ def test_damaged_file_is_replaced(cache: Path, content: bytes, tmp_path: Path, m
 
 def test_folder_that_cannot_be_made(cache: Path) -> None:
     cache.write_text("a file where the folder should be")
-    assert accepts(grammar.parser()) == {"IMPORT", "FUNCTION", "OPTIMIZER", "$END"}
+    assert accepts(grammar.parser()) == {"IMPORT", "FUNCTION", "TRANSFORM", "OPTIMIZER", "$END"}
 
 
 @pytest.mark.parametrize("call", ["tempfile.mkstemp", "os.replace"])
@@ -81,7 +81,7 @@ def test_folder_that_cannot_be_written(cache: Path, monkeypatch: pytest.MonkeyPa
 
     module, function = call.split(".")
     monkeypatch.setattr(getattr(grammar, module), function, refuse)
-    assert accepts(grammar.parser()) == {"IMPORT", "FUNCTION", "OPTIMIZER", "$END"}
+    assert accepts(grammar.parser()) == {"IMPORT", "FUNCTION", "TRANSFORM", "OPTIMIZER", "$END"}
     monkeypatch.undo()
     assert not list(cache.iterdir())
 

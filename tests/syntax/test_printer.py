@@ -18,7 +18,12 @@ from optdsl.syntax.notation import ASCII, LATEX, UNICODE
 from optdsl.syntax.printer import unparse
 from optdsl.syntax.vocabulary import ACCENTS, GREEK
 
-SPECS = sorted((Path(__file__).parent.parent.parent / "specs").glob("*.opt"))
+ROOT = Path(__file__).parent.parent.parent
+SPECS = [
+    *sorted((ROOT / "specs").glob("*.opt")),
+    ROOT / "specs" / "parts" / "transforms.opt",
+    ROOT / "tests" / "edits.opt",
+]
 NOWHERE = Span(Source("<drawn>", ""), 0, 0)
 
 

@@ -1,4 +1,4 @@
-"""Inputs, states, functions, optimizers and the module."""
+"""Inputs, states, functions, transforms, optimizers and the module."""
 
 from __future__ import annotations
 
@@ -176,20 +176,65 @@ class Builder(Statements):
             self._report("E018", "only the parameters can be taken as one vector", span, help="write `over flat θ`")
         return True
 
-    def _optimizer(self, span: Span, children: list[Any]) -> ast.Optimizer:
-        name, base, flat, *members = children
+    def _applies(self, span: Span, children: list[Any]) -> tuple[ast.Application, ...]:
+        return tuple(children)
+
+    def _application(self, span: Span, children: list[Any]) -> ast.Application:
+        name, *arguments = children
+        given = tuple(plain(a) for a in arguments if a is not None)
+        return ast.Application(self._word(name), given, span, self._at(name))
+
+    def _place(self, span: Span, children: list[Any]) -> str:
+        return str(children[0])
+
+    def _occurrence(self, span: Span, children: list[Any]) -> int:
+        text = str(children[0])
+        if not text.isdigit() or int(text) < 1:
+            self._report("E026", "occurrences are counted 1, 2, …", span)
+            return 1
+        return int(text)
+
+    def _edit(self, span: Span, children: list[Any]) -> ast.Edit:
+        place, name, occurrence, body = children
+        return ast.Edit(place, self._target(name), occurrence, body, span)
+
+    def _gradient_edit(self, span: Span, children: list[Any]) -> ast.Edit:
+        return ast.Edit("gradient", self._target(children[0]), None, children[1], span)
+
+    def _update_edit(self, span: Span, children: list[Any]) -> ast.Edit:
+        return ast.Edit("update", self._target(children[0]), None, children[1], span)
+
+    def _sections(self, title: str, members: list[Any]) -> tuple[dict[str, Any], tuple[ast.Edit, ...]]:
+        """The sections of the declaration that ``title`` names, each at most once, and its edits."""
         parts: dict[str, Any] = {}
         for member in members:
+            if isinstance(member, ast.Edit):
+                continue
             part = Part("return", member.value, member.span) if isinstance(member, ast.Return) else member
             if part.kind in parts:
-                title = {"docstring": "doc string", "step": "`for t = 1 to … do`"}.get(part.kind, f"`{part.kind}`")
-                self._report(
-                    "E023",
-                    f"a second {title} in optimizer `{name}`",
-                    first_line(part.span),
-                )
+                section = {"docstring": "doc string", "step": "`for t = 1 to … do`"}.get(part.kind, f"`{part.kind}`")
+                self._report("E023", f"a second {section} in {title}", first_line(part.span))
             else:
                 parts[part.kind] = part.value
+        return parts, tuple(member for member in members if isinstance(member, ast.Edit))
+
+    def _transform(self, span: Span, children: list[Any]) -> ast.Transform:
+        name, arguments, *members = children
+        parts, edits = self._sections(f"transform `{name}`", members)
+        return ast.Transform(
+            self._word(name),
+            arguments or (),
+            parts.get("docstring", ""),
+            parts.get("input", ()),
+            parts.get("initialize", ()),
+            edits,
+            span,
+            self._at(name),
+        )
+
+    def _optimizer(self, span: Span, children: list[Any]) -> ast.Optimizer:
+        name, base, applies, flat, *members = children
+        parts, edits = self._sections(f"optimizer `{name}`", members)
         return ast.Optimizer(
             self._word(name),
             None if base is None else base.value,
@@ -202,6 +247,8 @@ class Builder(Statements):
             span,
             self._at(name),
             None if base is None else base.span,
+            edits,
+            applies or (),
         )
 
     def _parameters(self, span: Span, children: list[Any]) -> tuple[ast.Name, ...]:
@@ -219,9 +266,10 @@ class Builder(Statements):
     def _start(self, span: Span, children: list[Any]) -> ast.Module:
         imports = [i for c in children if isinstance(c, list) for i in c]
         functions = [c for c in children if isinstance(c, ast.Function)]
+        transforms = [c for c in children if isinstance(c, ast.Transform)]
         optimizers = [c for c in children if isinstance(c, ast.Optimizer)]
         whole = Span(self.spelled.source, 0, len(self.spelled.source.text))
-        return ast.Module(tuple(imports), tuple(functions), tuple(optimizers), whole)
+        return ast.Module(tuple(imports), tuple(functions), tuple(optimizers), whole, tuple(transforms))
 
 
 def _count(n: int, noun: str) -> str:
