@@ -352,6 +352,9 @@ class TypeChecker:
     def cases(self, expr: ast.Cases) -> Type | None:
         values = tuple(self.expr(case.value) for case in expr.cases)
         conditions = tuple(self.condition(case.condition) for case in expr.cases if case.condition is not None)
+        if all(case.condition is not None for case in expr.cases):
+            message = "this brace has no value where none of its conditions holds"
+            self.error("E310", message, expr.cases[-1].span, "", "end it with a line `{ … otherwise`")
         dtypes = {type.dtype for type in values if type is not None}
         if len(dtypes) > 1:
             self.error(

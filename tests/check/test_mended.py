@@ -81,6 +81,7 @@ MENDED: dict[str, Edits] = {
     "flow/function_without_return": (("y ← 2 x", "return 2 x"),),
     "flow/may_be_none": (("where κ", "where κ is none or κ"), ("θ_t ←", "if κ is not none\n            θ_t ←")),
     "flow/never_read": (("- γ g_t", "- γ m̂_t"),),
+    "types/brace_without_otherwise": (("if g_t ≤ 0", "otherwise"),),
     "types/never_none": (("γ is none", "γ = 1"),),
     "types/flag_in_arithmetic": (("γ nesterov g_t", "γ g_t"), ("nesterov = false", "")),
     "types/number_as_condition": (("if λ", "if λ ≠ 0"),),

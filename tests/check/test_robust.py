@@ -19,7 +19,8 @@ from tests.wellformed import assert_wellformed
 
 ROOT = Path(__file__).parent.parent.parent
 WORD = re.compile(r"[^\W\d]\w*[\u0300-\u036f]?(?:_\{[^}]*\})?(?:\^[a-z]+)?")
-TEXTS = tuple(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("specs/*.opt")))
+SPECS = (*sorted(ROOT.glob("specs/*.opt")), ROOT / "tests" / "edits.opt")
+TEXTS = tuple(path.read_text(encoding="utf-8") for path in SPECS)
 
 
 @st.composite
@@ -40,7 +41,7 @@ def damaged(draw: st.DrawFn) -> str:
 
 
 def load(statement: ast.Import) -> ast.Module | Diagnostic:
-    path = ROOT / "specs" / f"{statement.file}.opt"
+    path = ROOT / "specs" / ("parts" if statement.file == "transforms" else "") / f"{statement.file}.opt"
     if not path.is_file():
         return Diagnostic("E001", "no such file", statement.span)
     module = parse(Source(path.name, path.read_text(encoding="utf-8"))).module
