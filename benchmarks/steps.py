@@ -253,10 +253,10 @@ def plot(results: Sequence[Result], title: str, path: Path) -> None:
     figure, axes = plt.subplots(len(panels), 1, figsize=(9, 2.6 * len(panels)), squeeze=False)
     for axis, (workload, dtype) in zip(axes[:, 0], panels, strict=True):
         rows = [r for r in results if (r.workload, r.dtype) == (workload, dtype) and best_of_torch(r)]
-        kinds = ("ours for-loop", "ours foreach", "ours fused")
+        kinds = [k for k in ("ours for-loop", "ours foreach", "ours fused") if any(k in r.timings for r in rows)]
         for k, kind in enumerate(kinds):
             heights = [(best_of_torch(r) or 0.0) / r.timings[kind].seconds if kind in r.timings else 0.0 for r in rows]
-            places = [i + (k - 1) * 0.27 for i in range(len(rows))]
+            places = [i + (k - (len(kinds) - 1) / 2) * 0.27 for i in range(len(rows))]
             bars = axis.bar(places, heights, 0.25, label=kind)
             axis.bar_label(bars, fmt="%.1f", fontsize=6)
         axis.set_xticks(range(len(rows)), [r.optimizer for r in rows], fontsize=8)
