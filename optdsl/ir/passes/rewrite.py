@@ -86,28 +86,28 @@ def uses(program: Program) -> Counter[str]:
 def remove_dead_code(program: Program) -> Program:
     """Drops what nothing reads, to the last unread name."""
     results = (program.param, *(value for _, value in program.new_states))
-    return program.with_body(_live(program.body, set().union(*map(_names, results))))
+    return program.with_body(live_statements(program.body, set().union(*map(names_read, results))))
 
 
-def _names(expr: Expr) -> set[str]:
+def names_read(expr: Expr) -> set[str]:
     """The SSA names that ``expr`` reads."""
     return {node.name for node in walk(expr) if isinstance(node, Ref)}
 
 
-def _live(block: Block, read: set[str]) -> Block:
+def live_statements(block: Block, read: set[str]) -> Block:
     """What of ``block`` gives a name in ``read``; ``read`` gets the names that this reads in turn."""
     result: list[Let | If] = []
     for stmt in reversed(block):
         if isinstance(stmt, Let):
             if stmt.name in read:
                 result.append(stmt)
-                read |= _names(stmt.value)
+                read |= names_read(stmt.value)
         else:
             merges = tuple(m for m in stmt.merges if m.name in read)
             for merge in merges:
-                read |= _names(merge.then) | _names(merge.orelse)
-            then, orelse = _live(stmt.then, read), _live(stmt.orelse, read)
+                read |= names_read(merge.then) | names_read(merge.orelse)
+            then, orelse = live_statements(stmt.then, read), live_statements(stmt.orelse, read)
             if then or orelse or merges:
                 result.append(replace(stmt, then=then, orelse=orelse, merges=merges))
-                read |= _names(stmt.condition)
+                read |= names_read(stmt.condition)
     return tuple(reversed(result))

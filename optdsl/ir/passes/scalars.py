@@ -27,7 +27,7 @@ from optdsl.ir.nodes import (
     walk,
     with_children,
 )
-from optdsl.ir.passes.rewrite import uses
+from optdsl.ir.passes.rewrite import expressions, live_statements, names_read
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ class _Splitter:
 
     def run(self) -> Split:
         prelude, body = self.block(self.program.body, {})
-        return Split(self.program, _drop_unread(prelude, body, self.program), body)
+        read = set().union(*map(names_read, expressions(self.program.with_body(body))))
+        return Split(self.program, live_statements(prelude, read), body)
 
     def block(self, block: Block, known: dict[Expr, Ref]) -> tuple[Block, Block]:
         scope = _Scope(dict(known))
@@ -162,31 +163,6 @@ def _field_name(x: Expr) -> str | None:
             return f"{ref.identifier}_sqrt"
         case _:
             return None
-
-
-def _drop_unread(prelude: Block, body: Block, program: Program) -> Block:
-    """The prelude without values that neither it nor the body reads (a new scalar state is always kept)."""
-    while True:
-        whole = replace(program, body=prelude + body)
-        count = uses(whole)
-
-        def live(block: Block) -> Block:
-            result: list[Stmt] = []
-            for s in block:
-                if isinstance(s, Let):
-                    if count[s.name] or s.state is not None:  # noqa: B023
-                        result.append(s)
-                else:
-                    merges = tuple(m for m in s.merges if count[m.name])  # noqa: B023
-                    s = replace(s, then=live(s.then), orelse=live(s.orelse), merges=merges)
-                    if s.then or s.orelse or s.merges:
-                        result.append(s)
-            return tuple(result)
-
-        new = live(prelude)
-        if new == prelude:
-            return prelude
-        prelude = new
 
 
 def predicate_step_branches(program: Program) -> Program:
