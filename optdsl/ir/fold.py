@@ -49,7 +49,7 @@ def fold(op: str, *args: Expr) -> Expr:
 
     What has no finite real value (``1 / 0``), and arithmetic on ``none``, stays an ``Op``.
     """
-    if all(isinstance(a, Const) for a in args):
+    if op in _VALUES and all(isinstance(a, Const) for a in args):
         try:
             value = _VALUES[op](*(a.value for a in args if isinstance(a, Const)))
         except (ArithmeticError, ValueError, TypeError):

@@ -9,7 +9,7 @@ dict; one without an initial value is not in it until a step has assigned it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,19 +17,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optdsl.ir.nodes import (
+    FULL,
+    REDUCTIONS,
     Block,
     Const,
     Expr,
+    Extent,
     Grad,
     Hyper,
     If,
     Let,
     Op,
     Param,
+    ParamFact,
     Present,
     Program,
     Rate,
     Ref,
+    Shape,
     State,
     StateValue,
     Time,
@@ -71,7 +76,7 @@ def initial_state(
     return {
         state.key: _initial(state, hypers, param, scalar_dtype)
         for state in program.states
-        if state.initial is not None and exists(state, hypers)
+        if state.initial is not None and exists(state, hypers, param)
     }
 
 
@@ -91,27 +96,69 @@ def step(
     arise and travel as in torch; nothing warns. Raises :class:`AbsentStateError` where the program computes with a
     state that has no value.
     """
-    param = np.asarray(param, dtype=np.float64)
+    tensor = Tensors(param, grad, state)
+    return step_all(program, [(hypers, tensor)], t, scalar_dtype)[0]
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """One parameter with its gradient and its states."""
+
+    param: Array
+    grad: Array
+    state: Mapping[str, Array]
+
+
+def step_all(
+    program: Program,
+    parameters: Sequence[tuple[Mapping[str, Value], Tensors]],
+    t: int | None = None,
+    scalar_dtype: type = np.float32,
+) -> list[tuple[Array, dict[str, Array]]]:
+    """:func:`step` for several parameters, each with its group's hyperparameters: what is reduced ``over all
+    parameters`` is reduced over these."""
+    with np.errstate(all="ignore"):
+        running = [_begin(program, hypers, tensors, t, scalar_dtype) for hypers, tensors in parameters]
+        for stmt in program.body:
+            match stmt:
+                case Let(value=Op(op, (operand,))) if op in REDUCTIONS and REDUCTIONS[op].over == "parameters":
+                    parts = [_reduce(op, evaluator.tensor(operand)) for evaluator in running]
+                    total = _FOLDS[REDUCTIONS[op].fold](parts)
+                    for evaluator in running:
+                        evaluator.env[stmt.name] = total
+                case _:
+                    for evaluator in running:
+                        evaluator.execute((stmt,))
+        return [_end(program, evaluator) for evaluator in running]
+
+
+def _begin(
+    program: Program, hypers: Mapping[str, Value], tensors: Tensors, t: int | None, scalar_dtype: type
+) -> _Evaluator:
+    param = np.asarray(tensors.param, dtype=np.float64)
     values: dict[str, Value] = {}
     for s in program.states:
-        if exists(s, hypers):
-            if s.key in state:
-                values[s.key] = np.asarray(state[s.key], dtype=np.float64)
+        if exists(s, hypers, param):
+            if s.key in tensors.state:
+                values[s.key] = np.asarray(tensors.state[s.key], dtype=np.float64)
             elif s.initial is not None:
                 values[s.key] = _initial(s, hypers, param, scalar_dtype)
     rounded = frozenset(s.key for s in program.scalar_states)
-    run_ = _Evaluator(hypers, param, np.asarray(grad, dtype=np.float64), values, t, rounded, scalar_dtype)
-    with np.errstate(all="ignore"):
-        run_.execute(program.body)
-        new_param = _filled(run_.evaluate(program.param), param)
-        new_state = {}
-        for key, final in program.new_states:
-            if exists(program.state(key), hypers):
-                value = run_.evaluate(final)
-                if value is not ABSENT:
-                    shaped_like = np.zeros(()) if key in rounded else param
-                    new_state[key] = _filled(value, shaped_like)
-    return new_param, new_state
+    return _Evaluator(hypers, param, np.asarray(tensors.grad, dtype=np.float64), values, t, rounded, scalar_dtype)
+
+
+def _end(program: Program, evaluator: _Evaluator) -> tuple[Array, dict[str, Array]]:
+    """The parameter and the states that the step leaves."""
+    param = evaluator.param
+    new_state = {}
+    for key, final in program.new_states:
+        state = program.state(key)
+        if exists(state, evaluator.hypers, param):
+            value = evaluator.evaluate(final)
+            if value is not ABSENT:
+                like = _shaped(state.shape, param) if state.rate is Rate.ELEMENT else np.zeros(())
+                new_state[key] = _filled(value, like)
+    return _filled(evaluator.evaluate(program.param), param), new_state
 
 
 def run(
@@ -133,8 +180,8 @@ def run(
     return trajectory
 
 
-def exists(state: State, hypers: Mapping[str, Value]) -> bool:
-    return state.condition is None or bool(_Evaluator(hypers).evaluate(state.condition))
+def exists(state: State, hypers: Mapping[str, Value], param: Array) -> bool:
+    return state.condition is None or bool(_Evaluator(hypers, param).evaluate(state.condition))
 
 
 def _initial(state: State, hypers: Mapping[str, Value], param: Array, scalar_dtype: type) -> Array:
@@ -142,8 +189,33 @@ def _initial(state: State, hypers: Mapping[str, Value], param: Array, scalar_dty
     assert state.initial is not None
     value = _Evaluator(hypers).evaluate(state.initial)
     if state.rate is Rate.ELEMENT:
-        return _filled(value, param)
+        return _filled(value, _shaped(state.shape, param))
+    if state.rate is Rate.TENSOR:
+        return np.array(value, dtype=np.float64)
     return np.array(scalar_dtype(value), dtype=np.float64)
+
+
+def _shaped(shape: Shape, param: Array) -> Array:
+    """An array of ``shape``, where ``param`` is θ."""
+    if shape == FULL:
+        return param
+    extents = {Extent.ONE: 1, Extent.ROWS: _fact("rows", param), Extent.COLS: _fact("cols", param)}
+    return np.zeros((*param.shape[:-2], extents[shape.rows], extents[shape.cols]))
+
+
+def _fact(name: str, param: Array) -> float:
+    """What :data:`~optdsl.ir.nodes.PARAM_FACTS` says of ``param``."""
+    match name:
+        case "dim":
+            return param.ndim
+        case "rows":
+            return param.shape[-2] if param.ndim > 1 else 1
+        case "cols":
+            return param.shape[-1] if param.ndim > 0 else 1
+        case "numel":
+            return param.size
+        case _:
+            return float(np.finfo(param.dtype).eps)
 
 
 def _filled(value: Value, shaped_like: Array) -> Array:
@@ -160,6 +232,33 @@ def _equal(a: Value, b: Value) -> Value:
 
 def _sign(x: Value) -> Value:
     return np.where(np.isnan(x), 0.0, np.sign(x))
+
+
+def _bfloat16(x: Value) -> Value:
+    """``x`` rounded to the nearest number that bfloat16 has, ties to even."""
+    bits = np.asarray(x, dtype=np.float32).view(np.uint32)
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)).astype(np.uint32)
+    return np.where(np.isnan(x), x, rounded.view(np.float32).astype(np.float64))
+
+
+_FOLDS: dict[str, Callable[..., Value]] = {
+    "sum": np.sum,
+    "mean": np.mean,
+    "norm": lambda x, **over: np.sqrt(np.sum(np.square(x), **over)),
+    "rms": lambda x, **over: np.sqrt(np.mean(np.square(x), **over)),
+    "amax": np.max,
+    "amin": np.min,
+}
+_AXES = {"rows": -2, "cols": -1}
+
+
+def _reduce(op: str, x: Array) -> Value:
+    """A reduction of one array, over all of it or one of its last two dimensions (which stays, with one entry)."""
+    reduction = REDUCTIONS[op]
+    fold = _FOLDS[reduction.fold]
+    if reduction.over in _AXES:
+        return fold(x, axis=_AXES[reduction.over], keepdims=True)
+    return fold(x)
 
 
 OPERATIONS: dict[str, Callable[..., Value]] = {
@@ -186,8 +285,12 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "and": np.logical_and,
     "or": np.logical_or,
     "not": np.logical_not,
+    "matmul": np.matmul,
+    "transpose": lambda x: np.swapaxes(x, -1, -2),
+    "bfloat16": _bfloat16,
+    "float32": lambda x: np.asarray(x, dtype=np.float32).astype(np.float64),
 }
-"""The NumPy function of every operation but ``select``."""
+"""The NumPy function of every operation but ``select``, ``full`` and the reductions."""
 
 
 @dataclass
@@ -248,9 +351,18 @@ class _Evaluator:
                 return self._present(then if holds else orelse)
             case Op("full", (value,)):
                 return np.full(np.shape(self.param), self._present(value))
+            case ParamFact(name):
+                return np.float64(_fact(name, self.param))
+            case Op(op, (operand,)) if op in REDUCTIONS:
+                return _reduce(op, self.tensor(operand))
             case Op(op, args):
                 return OPERATIONS[op](*map(self._present, args))
         raise TypeError(f"not an expression: {expr!r}")
+
+    def tensor(self, expr: Expr) -> Array:
+        """``expr`` as an array: a scalar is the array that is this scalar everywhere."""
+        value = self._present(expr)
+        return value if expr.type.is_tensor else np.full(np.shape(self.param), value)
 
     def _present(self, expr: Expr) -> Value:
         value = self.evaluate(expr)

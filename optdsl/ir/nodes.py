@@ -37,14 +37,66 @@ class Rate(IntEnum):
     STEP = 2
     """``t``, scalar states and what follows from them: one value per parameter and step, a scalar on the host
     (on the device when capturable)."""
+    TENSOR = 3
+    """What a reduction makes of a whole tensor, and what follows from it: one value per parameter and step, a scalar
+    on the device."""
     ELEMENT = 4
-    """One value per element of the parameter: a tensor shaped like θ."""
+    """A tensor: of the shape of θ, or of one that follows from it (:class:`Shape`)."""
+
+
+class Extent(Enum):
+    """How far a tensor reaches in one of its last two dimensions, in terms of θ's."""
+
+    ONE = "1"
+    ROWS = "rows"
+    COLS = "cols"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The last two dimensions of a tensor; those before them are θ's own."""
+
+    rows: Extent = Extent.ROWS
+    cols: Extent = Extent.COLS
+
+    @property
+    def transposed(self) -> Shape:
+        return Shape(self.cols, self.rows)
+
+    def __str__(self) -> str:
+        return f"{self.rows.value} × {self.cols.value}"
+
+
+FULL = Shape()
+"""The shape of θ, whatever its number of dimensions."""
+
+
+class ShapeError(ValueError):
+    """Two tensors whose shapes do not fit."""
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """The shape of what an elementwise operation makes of tensors of ``shapes``.
+
+    Raises :class:`ShapeError` where they do not fit: what holds for all θ is asked for, so rows are not columns.
+    """
+
+    def common(extents: set[Extent]) -> Extent:
+        wide = extents - {Extent.ONE}
+        if len(wide) > 1:
+            raise ShapeError(" and ".join(dict.fromkeys(str(s) for s in shapes)))
+        return wide.pop() if wide else Extent.ONE
+
+    return Shape(common({s.rows for s in shapes}), common({s.cols for s in shapes}))
 
 
 @dataclass(frozen=True)
 class Type:
+    """``shape`` is that of a tensor; a scalar has none (:data:`FULL` stands there)."""
+
     dtype: DType
     rate: Rate
+    shape: Shape = FULL
 
     @property
     def is_tensor(self) -> bool:
@@ -105,6 +157,25 @@ class Time:
 
 
 @dataclass(frozen=True)
+class ParamFact:
+    """What the host knows of θ without looking at its elements: one of :data:`PARAM_FACTS`.
+
+    Its rate is ``GROUP``: the parameters that one call works on agree in every fact that the program reads.
+    """
+
+    name: str
+
+    @property
+    def type(self) -> Type:
+        return real(Rate.GROUP)
+
+
+PARAM_FACTS = ("dim", "rows", "cols", "numel", "machine_epsilon")
+"""The number of θ's dimensions, the sizes of its last two (1 where it has fewer), how many elements it has, and the
+distance from 1 to the next number of its dtype."""
+
+
+@dataclass(frozen=True)
 class Param:
     """``θ_{t-1}``: the parameter when the step begins."""
 
@@ -124,14 +195,16 @@ class Grad:
 
 @dataclass(frozen=True)
 class StateValue:
-    """``x_{t-1}``: a state's value when the step begins. Rate ``ELEMENT`` for tensors, ``STEP`` for scalar states."""
+    """``x_{t-1}``: a state's value when the step begins. Rate ``ELEMENT`` for tensors, ``STEP`` for scalar states,
+    ``TENSOR`` for those that follow from reductions."""
 
     key: str
     rate: Rate = Rate.ELEMENT
+    shape: Shape = FULL
 
     @property
     def type(self) -> Type:
-        return real(self.rate)
+        return Type(DType.REAL, self.rate, self.shape)
 
 
 @dataclass(frozen=True)
@@ -168,12 +241,30 @@ class Op:
     def __post_init__(self) -> None:
         if len(self.args) != OPERATIONS[self.op].arity:
             raise ValueError(f"{self.op} takes {OPERATIONS[self.op].arity} arguments, not {len(self.args)}")
-        rate = Rate.ELEMENT if self.op == "full" else max(a.type.rate for a in self.args)
         dtype = OPERATIONS[self.op].result or self.args[-1].type.dtype
-        object.__setattr__(self, "type", Type(dtype, rate))
+        rate = Rate.ELEMENT if self.op == "full" else max(a.type.rate for a in self.args)
+        shape = FULL
+        if self.op in REDUCTIONS:
+            rate, shape = _reduced(REDUCTIONS[self.op].over, self.args[0].type)
+        elif self.op == "matmul":
+            shape = product_shape(*(a.type.shape for a in self.args))
+        elif self.op == "transpose":
+            shape = self.args[0].type.shape.transposed
+        elif rate is Rate.ELEMENT and self.op != "full":
+            shape = broadcast(*(a.type.shape for a in self.args if a.type.is_tensor))
+        object.__setattr__(self, "type", Type(dtype, rate, shape))
 
 
-Expr = Const | Hyper | Time | Param | Grad | StateValue | Present | Ref | Op
+@dataclass(frozen=True)
+class Call:
+    """A procedure (a function with loops, returns on the way or calls of itself) applied to ``args``."""
+
+    function: str
+    args: tuple[Expr, ...]
+    type: Type
+
+
+Expr = Const | Hyper | ParamFact | Time | Param | Grad | StateValue | Present | Ref | Op | Call
 
 
 @dataclass(frozen=True)
@@ -184,6 +275,9 @@ class Operation:
 
 
 _R, _B = DType.REAL, DType.BOOL
+_REDUCTIONS = [(f, o) for o in ("all", "rows", "cols") for f in ("sum", "mean", "norm", "rms", "amax", "amin")]
+_REDUCTIONS += [(f, "parameters") for f in ("sum", "amax", "amin")]
+
 OPERATIONS: dict[str, Operation] = {
     **{op: Operation(2, _R) for op in ("add", "sub", "mul", "div", "pow", "min", "max")},
     **{op: Operation(1, _R) for op in ("neg", "sqrt", "abs", "sign", "exp", "log", "floor")},
@@ -191,10 +285,47 @@ OPERATIONS: dict[str, Operation] = {
     "not": Operation(1, _B),
     "select": Operation(3, None),
     "full": Operation(1, None),
+    "matmul": Operation(2, _R),
+    "transpose": Operation(1, _R),
+    **{op: Operation(1, _R) for op in ("bfloat16", "float32")},
+    **{f"{fold}_{over}": Operation(1, _R) for fold, over in _REDUCTIONS},
 }
 """Every operation. ``min``, ``max`` and comparisons propagate NaN as torch's do; ``sign(0) = 0``; ``select(c, a, b)``
 is ``a`` where ``c`` holds, else ``b`` (the arm not chosen may be anything, NaN included); ``eq``/``ne`` also compare
-choices; ``full(s)`` is a tensor that is ``s`` everywhere."""
+choices; ``full(s)`` is a tensor that is ``s`` everywhere. ``matmul`` and ``transpose`` are of the last two dimensions,
+``bfloat16`` and ``float32`` round to those dtypes. The reductions are those of :data:`REDUCTIONS`."""
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """``fold`` is ``sum``, ``mean``, ``norm`` (√Σx²), ``rms`` (√mean(x²)), ``amax`` or ``amin``; ``over`` what it goes
+    over: ``all`` elements, the ``rows`` (one value per column is left) or ``cols`` of the last two dimensions, or all
+    elements of all ``parameters``."""
+
+    fold: str
+    over: str
+
+
+REDUCTIONS = {f"{fold}_{over}": Reduction(fold, over) for fold, over in _REDUCTIONS}
+
+
+def _reduced(over: str, operand: Type) -> tuple[Rate, Shape]:
+    """Rate and shape of a reduction; a scalar is reduced as the tensor that is this scalar everywhere."""
+    if over in ("all", "parameters"):
+        return Rate.TENSOR, FULL
+    shape = operand.shape
+    return Rate.ELEMENT, Shape(Extent.ONE, shape.cols) if over == "rows" else Shape(shape.rows, Extent.ONE)
+
+
+NOT_ELEMENTWISE = frozenset((*REDUCTIONS, "matmul", "transpose"))
+"""Operations whose result at an element follows from other elements too."""
+
+
+def product_shape(a: Shape, b: Shape) -> Shape:
+    """The shape of a matrix product. Raises :class:`ShapeError` unless ``a`` has as many columns as ``b`` rows."""
+    if a.cols is not b.rows:
+        raise ShapeError(f"{a} and {b}")
+    return Shape(a.rows, b.cols)
 
 
 def add(a: Expr, b: Expr) -> Op:
@@ -218,7 +349,7 @@ def power(a: Expr, b: Expr) -> Op:
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:
-    return expr.args if isinstance(expr, Op) else ()
+    return expr.args if isinstance(expr, Op | Call) else ()
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
@@ -229,7 +360,13 @@ def walk(expr: Expr) -> Iterator[Expr]:
 
 
 def with_children(expr: Expr, args: tuple[Expr, ...]) -> Expr:
-    return Op(expr.op, args) if isinstance(expr, Op) else expr
+    match expr:
+        case Op(op):
+            return Op(op, args)
+        case Call():
+            return replace(expr, args=args)
+        case _:
+            return expr
 
 
 # ----------------------------------------------------------------------------------------------------- statements
@@ -274,7 +411,8 @@ class Merge:
     @property
     def ref(self) -> Ref:
         types = (self.then.type, self.orelse.type)
-        return Ref(self.name, Type(types[0].dtype, max(t.rate for t in types)))
+        shape = broadcast(*(t.shape for t in types if t.is_tensor)) if any(t.is_tensor for t in types) else FULL
+        return Ref(self.name, Type(types[0].dtype, max(t.rate for t in types), shape))
 
 
 @dataclass(frozen=True)
@@ -351,8 +489,9 @@ class State:
     """A buffer kept from step to step.
 
     ``initial`` is its value when created (over ``Const``, ``Hyper``; rate ``ELEMENT`` states are filled with it), or
-    None for one that is absent until it is first assigned. ``condition`` is the group's flag expression under which it
-    exists (None: always). ``eager``: created in the constructor rather than at the first step.
+    None for one that is absent until it is first assigned. ``condition`` is what decides whether it exists, over
+    ``Hyper`` and ``ParamFact`` (None: always). ``eager``: created in the constructor rather than at the first step.
+    ``shape`` is that of a state of rate ``ELEMENT``.
     """
 
     key: str
@@ -361,6 +500,7 @@ class State:
     initial: Expr | None
     condition: Expr | None = None
     eager: bool = False
+    shape: Shape = FULL
 
 
 @dataclass(frozen=True)
@@ -369,7 +509,8 @@ class Program:
 
     ``counts_steps`` says that its state has the step count ``step`` (a spec that reads ``t``, or declares it).
     ``param`` and ``new_states`` are what the step leaves behind: atoms that name the final θ and the final value of
-    every state (``StateValue(key)`` where it is not touched). States keep the order of the spec.
+    every state (``StateValue(key)`` where it is not touched). States keep the order of the spec. ``param_checks`` are
+    constraints on the parameters, over ``ParamFact``.
     """
 
     name: str
@@ -381,6 +522,7 @@ class Program:
     param: Expr
     new_states: tuple[tuple[str, Expr], ...]
     counts_steps: bool = False
+    param_checks: tuple[Check, ...] = ()
     source: object = field(default=None, compare=False, repr=False)
 
     def state(self, key: str) -> State:
@@ -397,7 +539,31 @@ class Program:
 
     @property
     def scalar_states(self) -> tuple[State, ...]:
+        """States that are one number, known to the host."""
         return tuple(s for s in self.states if s.rate is Rate.STEP)
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What the step and its states ask of θ: names of :data:`PARAM_FACTS`, in their order."""
+        read = {n.name for x in self._expressions() for n in walk(x) if isinstance(n, ParamFact)}
+        return tuple(name for name in PARAM_FACTS if name in read)
+
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether each element of θ and of the states follows from the same element of what there was."""
+        shaped = any(s.shape != FULL or s.rate is Rate.TENSOR for s in self.states)
+        return not shaped and not any(
+            isinstance(n, Call | ParamFact) or (isinstance(n, Op) and n.op in NOT_ELEMENTWISE)
+            for x in self._expressions()
+            for n in walk(x)
+        )
+
+    def _expressions(self) -> Iterator[Expr]:
+        for stmt in statements(self.body):
+            yield stmt.value if isinstance(stmt, Let) else stmt.condition
+        for state in self.states:
+            if state.condition is not None:
+                yield state.condition
 
     def with_body(self, body: Block) -> Program:
         return replace(self, body=body)

@@ -11,8 +11,10 @@ import json
 from collections.abc import Iterator
 
 from optdsl.ir.nodes import (
+    FULL,
     Argument,
     Block,
+    Call,
     Const,
     DType,
     Expr,
@@ -22,6 +24,7 @@ from optdsl.ir.nodes import (
     Let,
     Op,
     Param,
+    ParamFact,
     Present,
     Program,
     Rate,
@@ -51,7 +54,13 @@ INFIX = {
 PREFIX = {"not": (3, "not "), "neg": (7, "-")}
 NON_ASSOCIATIVE = ("eq", "ne", "lt", "le", "gt", "ge", "pow")
 
-RATES = {Rate.CONSTANT: "constant", Rate.GROUP: "per group", Rate.STEP: "per step", Rate.ELEMENT: "tensor"}
+RATES = {
+    Rate.CONSTANT: "constant",
+    Rate.GROUP: "per group",
+    Rate.STEP: "per step",
+    Rate.TENSOR: "per tensor",
+    Rate.ELEMENT: "tensor",
+}
 DTYPES = {DType.REAL: "", DType.BOOL: " flag", DType.CHOICE: " choice"}
 
 INDENT = "    "
@@ -79,7 +88,8 @@ def expr_text(expr: Expr) -> str:
 
 def type_text(type_: Type) -> str:
     """``tensor``, ``per step``, ``per group flag``, …"""
-    return RATES[type_.rate] + DTYPES[type_.dtype]
+    shape = "" if type_.shape == FULL else f" {type_.shape}"
+    return RATES[type_.rate] + shape + DTYPES[type_.dtype]
 
 
 def _signature(arguments: tuple[Argument, ...]) -> str:
@@ -100,7 +110,8 @@ def _state(state: State) -> str:
     initial = "absent" if state.initial is None else f"= {expr_text(state.initial)}"
     condition = "" if state.condition is None else f" if {expr_text(state.condition)}"
     eager = ", at construction" if state.eager else ""
-    return f"{state.key}: {RATES[state.rate]} {initial}{condition}{eager}"
+    shape = "" if state.shape == FULL else f" {state.shape}"
+    return f"{state.key}: {RATES[state.rate]}{shape} {initial}{condition}{eager}"
 
 
 def _block(block: Block) -> Iterator[str]:
@@ -135,6 +146,8 @@ def _expr(expr: Expr, least: int) -> str:
             return name
         case Time():
             return "t"
+        case ParamFact(name):
+            return f"{name}(param)"
         case Param():
             return "param"
         case Grad():
@@ -151,5 +164,5 @@ def _expr(expr: Expr, least: int) -> str:
             level, sign = PREFIX[op]
             text = sign + _expr(operand, level)
             return f"({text})" if level < least else text
-        case Op(op, args):
+        case Op(op, args) | Call(op, args):
             return f"{op}({', '.join(_expr(a, 0) for a in args)})"

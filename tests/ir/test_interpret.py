@@ -1,12 +1,15 @@
 """The interpreter against torch.optim (float64), and each operation against torch's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from optdsl.ir.interpret import AbsentStateError, default_hypers, initial_state, run, step
+from optdsl.ir.interpret import AbsentStateError, Tensors, default_hypers, initial_state, run, step, step_all
 from optdsl.ir.nodes import (
     OPERATIONS,
+    REDUCTIONS,
     Const,
     DType,
     Grad,
@@ -135,8 +138,27 @@ TORCH = {
     "select": torch.where,
 }
 
+FOLDS = {
+    "sum": torch.sum,
+    "mean": torch.mean,
+    "norm": torch.linalg.vector_norm,
+    "rms": lambda x, **over: x.square().mean(**over).sqrt(),
+    "amax": torch.amax,
+    "amin": torch.amin,
+}
 
-@pytest.mark.parametrize("op", [op for op in OPERATIONS if op != "full"])
+MATRICES = {
+    **{op: lambda x, f=FOLDS[r.fold]: f(x) for op, r in REDUCTIONS.items() if r.over in ("all", "parameters")},
+    **{op: lambda x, f=FOLDS[r.fold]: f(x, dim=-2, keepdim=True) for op, r in REDUCTIONS.items() if r.over == "rows"},
+    **{op: lambda x, f=FOLDS[r.fold]: f(x, dim=-1, keepdim=True) for op, r in REDUCTIONS.items() if r.over == "cols"},
+    "transpose": lambda x: x.mT,
+    "bfloat16": lambda x: x.to(torch.bfloat16).double(),
+    "float32": lambda x: x.float().double(),
+}
+"""What an operation on one matrix, or a batch of them, is in torch."""
+
+
+@pytest.mark.parametrize("op", [op for op in OPERATIONS if op not in (*MATRICES, "full", "matmul")])
 def test_an_operation_means_what_torch_means_by_it(op):
     x, y = (a.ravel() for a in np.meshgrid(SPECIAL, SPECIAL))
     operands = (Param(), Grad())
@@ -151,6 +173,37 @@ def test_an_operation_means_what_torch_means_by_it(op):
         value, expected = Op(op, operands[:arity]), TORCH[op](*tensors[:arity])
     actual, _ = step(elementwise(value), {}, x, y, {})
     np.testing.assert_allclose(actual, expected.double().numpy(), rtol=1e-15, atol=0)
+
+
+@pytest.mark.parametrize("op", MATRICES)
+@pytest.mark.parametrize("shape", [(3, 4), (2, 5, 3)])
+def test_an_operation_on_matrices_means_what_torch_means_by_it(op, shape):
+    x = np.random.default_rng(0).standard_normal(shape)
+    expected = MATRICES[op](torch.tensor(x))
+    let = Let("r.1", Op(op, (Param(),)))
+    back = Op("transpose", (let.ref,)) if op == "transpose" else let.ref
+    program = elementwise(Op("mul", (Param(), back)))
+    program = replace(program, body=(let, *program.body))
+    actual, _ = step(program, {}, x, x, {})
+    same_shape = expected.mT if op == "transpose" else expected
+    np.testing.assert_allclose(actual, x * same_shape.numpy(), rtol=1e-14, atol=0)
+
+
+def test_a_matrix_product_is_of_the_last_two_dimensions():
+    x, y = np.random.default_rng(0).standard_normal((2, 2, 3, 4))
+    gram = Op("matmul", (Op("transpose", (Param(),)), Grad()))
+    actual, _ = step(elementwise(Op("matmul", (Param(), gram))), {}, x, y, {})
+    np.testing.assert_allclose(actual, x @ (x.swapaxes(-1, -2) @ y), rtol=1e-14)
+
+
+def test_what_is_reduced_over_all_parameters_is_the_same_for_each():
+    total = Let("total.1", Op("sum_parameters", (Grad(),)))
+    program = elementwise(Op("mul", (Param(), total.ref)))
+    program = replace(program, body=(total, *program.body))
+    grads = [np.ones((2, 3)), np.full(5, 2.0)]
+    stepped = step_all(program, [({}, Tensors(g, g, {})) for g in grads])
+    for (param, _), grad in zip(stepped, grads, strict=True):
+        np.testing.assert_array_equal(param, grad * 16)
 
 
 def test_full_spreads_a_scalar():

@@ -21,7 +21,7 @@ PROGRAMS = {unit.program.name: unit.program for unit in check_files(sorted(SPECS
 
 def holds(condition: Expr, hypers: dict[str, object]) -> bool:
     """Whether a condition on hyperparameters holds, as that of a state does."""
-    return interpret.exists(State("", "", Rate.ELEMENT, None, condition), hypers)
+    return interpret.exists(State("", "", Rate.ELEMENT, None, condition), hypers, np.zeros(()))
 
 
 HYPERS = ({}, {"weight_decay": 0.5}, {"momentum": 0.5}, {"weight_decay": 0.5, "momentum": 0.5}, {"maximize": True})

@@ -5,7 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from optdsl.ir.nodes import Const, DType, Expr, Grad, Hyper, Op, Param, Present, Rate, Ref, StateValue, Time, walk
+from optdsl.ir.nodes import (
+    Call,
+    Const,
+    DType,
+    Expr,
+    Grad,
+    Hyper,
+    Op,
+    Param,
+    ParamFact,
+    Present,
+    Rate,
+    Ref,
+    StateValue,
+    Time,
+    walk,
+)
 
 # Python's precedences: the higher binds tighter.
 _OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(9)
@@ -53,7 +69,7 @@ class HostPrinter:
                     else f"{'-' if value < 0 else ''}math.{abs(value)}"
                 )
                 return text, _SIGN if text.startswith("-") else _ATOM
-            case Hyper() | Time() | Ref() | StateValue() | Present() | Param() | Grad():
+            case Hyper() | ParamFact() | Time() | Ref() | StateValue() | Present() | Param() | Grad() | Call():
                 return self.names(x), _ATOM
             case Op("eq", (a, Const(None))):
                 return f"{self.within(a, _SUM)} is None", _COMPARE
