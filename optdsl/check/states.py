@@ -8,6 +8,7 @@ from optdsl.check import walk
 from optdsl.check.collect import declares_step, running_key, state_key
 from optdsl.check.evaluate import evaluate
 from optdsl.check.model import PARAMETER, Buffer, CheckedOptimizer, Local, Parameter
+from optdsl.check.vocabulary import PARAM_FACTS
 from optdsl.source import Diagnostic, Fix, Label, Severity
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
@@ -90,8 +91,8 @@ def _declaration(state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagno
             fix=Fix(state.name.span, first),
         )
     for expr in (state.value, state.condition):
-        for inner in walk.walk(expr) if expr is not None else ():
-            yield from _known_at_start(inner, state, subject)
+        if expr is not None:
+            yield from _known_at_start(expr, state, subject)
     if state.condition is None and state.value is None and state.eager:
         yield Diagnostic(
             "E506",
@@ -102,13 +103,17 @@ def _declaration(state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagno
 
 
 def _known_at_start(expr: ast.Expr, state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
-    """Initial values and conditions are made from inputs."""
+    """Initial values and conditions are made from inputs, and from what is known of θ without looking at it."""
     match expr:
+        case ast.Call(function=function) if function in PARAM_FACTS:
+            return
         case ast.Name() if isinstance(subject.table.lookup(expr), Buffer | Local | Parameter):
             message = f"`{expr.span.text}` is not known when `{display(state.name.symbol)}` is set up"
         case ast.StepTime() | ast.Gradient():
             message = f"`{expr.span.text}` is not known when `{display(state.name.symbol)}` is set up"
         case _:
+            for inner in walk.children(expr):
+                yield from _known_at_start(inner, state, subject)
             return
     yield Diagnostic("E507", message, expr.span, help="initial values and conditions are made from inputs")
 

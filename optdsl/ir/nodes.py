@@ -245,7 +245,8 @@ class Op:
         rate = Rate.ELEMENT if self.op == "full" else max(a.type.rate for a in self.args)
         shape = FULL
         if self.op in REDUCTIONS:
-            rate, shape = _reduced(REDUCTIONS[self.op].over, self.args[0].type)
+            of = reduced(REDUCTIONS[self.op].over, self.args[0].type)
+            rate, shape = of.rate, of.shape
         elif self.op == "matmul":
             shape = product_shape(*(a.type.shape for a in self.args))
         elif self.op == "transpose":
@@ -309,12 +310,13 @@ class Reduction:
 REDUCTIONS = {f"{fold}_{over}": Reduction(fold, over) for fold, over in _REDUCTIONS}
 
 
-def _reduced(over: str, operand: Type) -> tuple[Rate, Shape]:
-    """Rate and shape of a reduction; a scalar is reduced as the tensor that is this scalar everywhere."""
+def reduced(over: str, operand: Type) -> Type:
+    """The type of a reduction; a scalar is reduced as the tensor that is this scalar everywhere."""
     if over in ("all", "parameters"):
-        return Rate.TENSOR, FULL
+        return real(Rate.TENSOR)
     shape = operand.shape
-    return Rate.ELEMENT, Shape(Extent.ONE, shape.cols) if over == "rows" else Shape(shape.rows, Extent.ONE)
+    left = Shape(Extent.ONE, shape.cols) if over == "rows" else Shape(shape.rows, Extent.ONE)
+    return Type(DType.REAL, Rate.ELEMENT, left)
 
 
 NOT_ELEMENTWISE = frozenset((*REDUCTIONS, "matmul", "transpose"))
