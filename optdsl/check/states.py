@@ -116,7 +116,7 @@ def _known_at_start(expr: ast.Expr, state: ast.State, subject: CheckedOptimizer)
 def _is_off(state: ast.State, optimizer: ast.Optimizer) -> bool:
     """Whether fixed inputs decide that the state never exists."""
     fixed = {
-        name.symbol: evaluate(default, {})
+        name: evaluate(default, {})
         for declaration in optimizer.inputs
         if declaration.fixed and declaration.defaults is not None
         for name, default in zip(declaration.names, declaration.defaults, strict=False)
