@@ -334,7 +334,7 @@ def _conditions(node: Any) -> Iterable[Symbol]:
 
 
 def _with_inputs(optimizer: ast.Optimizer) -> tuple[ast.Optimizer, frozenset[Symbol]]:
-    """A name that nothing declares or assigns is an input that the page does not list; so is ``α`` in ``α_t ← α √…``."""
+    """A name that nothing declares or assigns is an input that the page leaves out; so is ``α`` in ``α_t ← α √…``."""
     known = {n.symbol for i in optimizer.inputs for n in i.names} | {s.name.symbol for s in optimizer.states}
     known |= {t.symbol for s in walk(optimizer.body) if isinstance(s, ast.Assign) for t in s.targets}
     known |= {PARAMETER, STEP}
