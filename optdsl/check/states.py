@@ -91,7 +91,8 @@ def _declaration(state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagno
         )
     for expr in (state.value, state.condition):
         for inner in walk.walk(expr) if expr is not None else ():
-            yield from _known_at_start(inner, state, subject)
+            if expr is state.condition or not _is_initial_parameter(inner):
+                yield from _known_at_start(inner, state, subject)
     if state.condition is None and state.value is None and state.eager:
         yield Diagnostic(
             "E506",
@@ -101,16 +102,25 @@ def _declaration(state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagno
         )
 
 
+def _is_initial_parameter(expr: ast.Expr) -> bool:
+    return isinstance(expr, ast.Name) and expr.symbol == PARAMETER and expr.time is ast.Time.INITIAL
+
+
 def _known_at_start(expr: ast.Expr, state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
-    """Initial values and conditions are made from inputs."""
+    """Conditions are made from inputs, initial values from inputs and θ_0."""
+    fix = None
     match expr:
+        case ast.Name(symbol=symbol, time=time) if symbol == PARAMETER and time is not ast.Time.INITIAL:
+            message = f"`{expr.span.text}` is not known when `{display(state.name.symbol)}` is set up"
+            fix = Fix(expr.span, display(PARAMETER, ast.Time.INITIAL))
         case ast.Name() if isinstance(subject.table.lookup(expr), Buffer | Local | Parameter):
             message = f"`{expr.span.text}` is not known when `{display(state.name.symbol)}` is set up"
         case ast.StepTime() | ast.Gradient():
             message = f"`{expr.span.text}` is not known when `{display(state.name.symbol)}` is set up"
         case _:
             return
-    yield Diagnostic("E507", message, expr.span, help="initial values and conditions are made from inputs")
+    help = "initial values are made from inputs and `θ_0`, conditions from inputs alone"
+    yield Diagnostic("E507", message, expr.span, help=help, fix=fix)
 
 
 def _is_off(state: ast.State, optimizer: ast.Optimizer) -> bool:

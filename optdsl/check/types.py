@@ -51,11 +51,12 @@ def joined(types: tuple[Type | None, ...], dtype: DType | None = None) -> Type |
 
 
 def infer_rates(body: tuple[ast.Stmt, ...], table: SymbolTable, functions: Mapping[str, ast.Function]) -> SymbolTable:
-    """``table`` with every state the scalar or the tensor that ``body`` makes of it."""
+    """``table`` with every state the scalar or the tensor that its initial value and ``body`` make of it."""
     buffers = {symbol: replace(buffer, rate=Rate.STEP) for symbol, buffer in table.buffers.items()}
     while True:
         current = replace(table, buffers=buffers)
         checker = TypeChecker(current, functions, Report())
+        checker.initial_values()
         checker.block(body)
         tensors = {s for s, b in buffers.items() if s in checker.tensor_states and b.rate is not Rate.ELEMENT}
         if not tensors:
@@ -70,9 +71,8 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     for declaration in optimizer.inputs:
         for constraint in declaration.constraints:
             checker.condition(constraint.condition)
+    checker.initial_values()
     for state in optimizer.states:
-        if state.value is not None:
-            checker.number(state.value, "an initial value")
         if state.condition is not None:
             checker.condition(state.condition)
     checker.block(optimizer.body)
@@ -103,6 +103,13 @@ class TypeChecker:
     def block(self, body: tuple[ast.Stmt, ...]) -> None:
         for stmt in body:
             self.statement(stmt)
+
+    def initial_values(self) -> None:
+        for symbol, buffer in self.table.buffers.items():
+            if buffer.declaration.value is not None:
+                type = self.number(buffer.declaration.value, "an initial value")
+                if type is not None and type.rate is Rate.ELEMENT:
+                    self.tensor_states.add(symbol)
 
     def statement(self, stmt: ast.Stmt) -> None:
         match stmt:

@@ -488,10 +488,10 @@ class Check:
 class State:
     """A buffer kept from step to step.
 
-    ``initial`` is its value when created (over ``Const``, ``Hyper``; rate ``ELEMENT`` states are filled with it), or
-    None for one that is absent until it is first assigned. ``condition`` is what decides whether it exists, over
-    ``Hyper`` and ``ParamFact`` (None: always). ``eager``: created in the constructor rather than at the first step.
-    ``shape`` is that of a state of rate ``ELEMENT``.
+    ``initial`` is its value when created, or None for one that is absent until it is first assigned. It is over
+    ``Const``, ``Hyper`` and ``Param``, which is θ then; a tensor is filled with a scalar. ``condition`` is what decides
+    whether it exists, over ``Hyper`` and ``ParamFact`` (None: always). ``eager``: created in the constructor rather
+    than at the first step. ``shape`` is that of a state of rate ``ELEMENT``.
     """
 
     key: str

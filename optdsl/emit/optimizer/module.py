@@ -14,15 +14,15 @@ from optdsl.emit.lines import folded
 from optdsl.emit.optimizer import signature
 from optdsl.emit.optimizer.checks import check_lines
 from optdsl.emit.optimizer.quoting import docstring, literal
-from optdsl.emit.optimizer.values import argument_of, group_value, printer, unpack
+from optdsl.emit.optimizer.values import argument_of, group_value, printer, tensor_printer, unpack
 from optdsl.emit.python import emit_functions, hyperparameters, reads_step
-from optdsl.ir.nodes import Const, Hyper, Program, Rate, State, walk
+from optdsl.ir.nodes import Const, Hyper, Param, Program, Rate, State, walk
 from optdsl.ir.sparse import FALSE, TRUE, SparseSupport, conjuncts, negated, sparse_support
 
 WIDTH = 120
 """Prose is folded to this width."""
 
-SUPPORT = ("foreach", "full_state", "scalar_state", "scalars")
+SUPPORT = ("computed_state", "copied_state", "foreach", "full_state", "scalar_state", "scalars")
 """What a module may need of ``_support`` besides the base class."""
 
 
@@ -157,6 +157,10 @@ def _init_state(program: Program) -> Iterator[str]:
 
 
 def _initial(program: Program, state: State) -> str:
+    if state.initial == Param():
+        return "copied_state(param)"
+    if state.initial is not None and state.initial.type.is_tensor:
+        return f"computed_state(lambda param: {tensor_printer(program)(state.initial)}, param)"
     value = printer(program)(state.initial or Const(0))
     if state.rate is not Rate.ELEMENT:
         return f"scalar_state({value}, param, group)"
