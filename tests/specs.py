@@ -80,11 +80,15 @@ def _state(state: State) -> ast.State:
     absent = state.initial is None
     return ast.State(
         name=_name(state.key, ast.Time.NONE if absent else ast.Time.INITIAL),
-        value=None if absent else expr(state.initial),
+        value=None if absent else _initial(state.initial),
         key=state.key,
         condition=None if state.condition is None else expr(state.condition),
         span=NOWHERE,
     )
+
+
+def _initial(value: Expr) -> ast.Expr:
+    return _name("param", ast.Time.INITIAL) if value == Param() else expr(value)
 
 
 def _block(block: Block, masked: bool = False) -> tuple[ast.Stmt, ...]:

@@ -467,7 +467,7 @@ def states(draw: st.DrawFn) -> tuple[State, ...]:
         call("ne", Hyper("momentum"), Const(0)),
         call("and", Hyper("nesterov", DType.BOOL), call("gt", Hyper("weight_decay"), Const(0))),
     )
-    initials = (Const(0), None, Const(1.5), None, Hyper("lr"))
+    initials = (Const(0), None, Const(1.5), None, Hyper("lr"), Param())
     tensors = [
         State(key, SYMBOLS[key], Rate.ELEMENT, draw(st.sampled_from(initials)), draw(st.sampled_from(conditions)))
         for key in TENSOR_STATES[: draw(st.integers(1, 3))]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,6 +30,19 @@ def full_state(value: float | Tensor, param: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         value = value.reshape(())
     (torch.view_as_real(state) if state.is_complex() else state).fill_(value)
+    return state
+
+
+def copied_state(param: Tensor) -> Tensor:
+    """A state that begins as a copy of ``param``."""
+    return torch.empty_like(param, memory_format=torch.preserve_format).copy_(param.detach())
+
+
+def computed_state(value: Callable[[Tensor], Tensor], param: Tensor) -> Tensor:
+    """A state like ``param``, with what ``value`` makes of it, or of its real view."""
+    state = torch.empty_like(param, memory_format=torch.preserve_format)
+    view = torch.view_as_real(state) if state.is_complex() else state
+    view.copy_(value(torch.view_as_real(param.detach().resolve_conj()) if param.is_complex() else param.detach()))
     return state
 
 

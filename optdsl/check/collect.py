@@ -80,25 +80,31 @@ def collect(optimizer: ast.Optimizer) -> SymbolTable:
     for state in optimizer.states:
         if not declares_step(state):
             buffers.setdefault(state.name.symbol, Buffer(state_key(state), state))
-    declared = {PARAMETER, STEP_COUNT, *hyperparameters, *buffers}
-    return SymbolTable(hyperparameters, buffers, locals_of(optimizer.body, declared))
+    undated = {symbol for symbol, entry in hyperparameters.items() if entry.name.time is ast.Time.NONE} - set(buffers)
+    declared = {PARAMETER, STEP_COUNT, *hyperparameters, *buffers} - undated
+    return SymbolTable(hyperparameters, buffers, _locals_of(optimizer.body, declared, undated))
 
 
-def locals_of(body: tuple[ast.Stmt, ...], declared: set[ast.Symbol]) -> dict[tuple[ast.Symbol, bool], Local]:
-    """What ``body`` assigns besides ``declared`` symbols.
+def _locals_of(
+    body: tuple[ast.Stmt, ...], declared: set[ast.Symbol], inputs: set[ast.Symbol]
+) -> dict[tuple[ast.Symbol, bool], Local]:
+    """What ``body`` assigns besides ``declared`` symbols; beside one of ``inputs``, its name with the time ``t``.
 
-    The first name that is given to the gradient itself has the identifier ``grad``.
+    The first name that is given to the gradient itself has the identifier ``grad``; ``α_t`` beside an input ``α`` is
+    ``alpha_t``.
     """
     found: dict[tuple[ast.Symbol, bool], Local] = {}
     for target, stmt in assignments(body):
         key = local_key(target)
-        if target.symbol in declared or key in found:
+        beside_input = target.symbol in inputs
+        if target.symbol in declared or key in found or (beside_input and target.time is not ast.Time.NOW):
             continue
         names_gradient = isinstance(stmt.value, ast.Gradient) and not any(
             e.identifier == "grad" for e in found.values()
         )
         time = ast.Time.NEXT if target.time is ast.Time.NEXT else ast.Time.NONE
-        found[key] = Local("grad" if names_gradient else python_name(target.symbol, time), target)
+        identifier = python_name(target.symbol, time) + "_t" * beside_input
+        found[key] = Local("grad" if names_gradient else identifier, target)
     return found
 
 

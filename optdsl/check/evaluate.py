@@ -40,7 +40,7 @@ _CALLS: dict[str, Callable] = {
 }
 
 
-def evaluate(expr: ast.Expr, values: Mapping[ast.Symbol, Value | None]) -> Value | None:
+def evaluate(expr: ast.Expr, values: Mapping[ast.Name, Value | None]) -> Value | None:
     """The value of ``expr`` where names stand for ``values``; None where it has none that is known."""
     try:
         value = _evaluate(expr, values)
@@ -49,12 +49,12 @@ def evaluate(expr: ast.Expr, values: Mapping[ast.Symbol, Value | None]) -> Value
     return None if isinstance(value, complex) else value
 
 
-def _evaluate(expr: ast.Expr, values: Mapping[ast.Symbol, Value | None]) -> Value | None:
+def _evaluate(expr: ast.Expr, values: Mapping[ast.Name, Value | None]) -> Value | None:
     match expr:
         case ast.Number(value=value) | ast.Bool(value=value) | ast.String(value=value):
             return value
-        case ast.Name(symbol=symbol):
-            return values.get(symbol)
+        case ast.Name():
+            return values.get(expr)
         case ast.Unary(op=op, operand=operand):
             return _apply(_UNARY[op], _evaluate(operand, values)) if op in _UNARY else None
         case ast.Binary(op=op, left=left, right=right) if op in _BINARY:

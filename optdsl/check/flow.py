@@ -255,9 +255,10 @@ def _joined(sides: tuple[Paths, Paths], present: Sequence[frozenset[ast.Symbol]]
 
 def _never_read(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     """A local that is assigned for nothing."""
-    read = {local_key(e) for e in walk.expressions(subject.optimizer.body) if isinstance(e, ast.Name)}
-    for key, local in subject.table.locals.items():
-        if key not in read and local.identifier != "grad":
+    names = (e for e in walk.expressions(subject.optimizer.body) if isinstance(e, ast.Name))
+    read = {entry.identifier for entry in map(subject.table.lookup, names) if isinstance(entry, Local)}
+    for local in subject.table.locals.values():
+        if local.identifier not in read and local.identifier != "grad":
             shown = display(local.first.symbol, local.first.time)
             message = f"`{shown}` is assigned and never read"
             yield Diagnostic("W201", message, local.first.span, severity=Severity.WARNING)

@@ -126,7 +126,9 @@ def _clashes(table: SymbolTable) -> Iterator[Diagnostic]:
 
 def _symbol_and_place(entry: _Entry) -> tuple[str, Span]:
     match entry:
-        case Hyperparameter(name=name) | Local(first=name):
+        case Hyperparameter(name=name):
             return display(name.symbol, ast.Time.NONE), name.span
+        case Local(first=name):
+            return display(name.symbol, name.time), name.span
         case Buffer(declaration=declaration):
             return display(declaration.name.symbol), declaration.name.span

@@ -113,8 +113,8 @@ def _constraint(declaration: ast.Input, constraint: ast.Constraint, subject: Che
     used: dict[ast.Symbol, Hyperparameter] = {}
     for expr in walk.walk(condition):
         if isinstance(expr, ast.Name):
-            entry = table.hyperparameters.get(expr.symbol)
-            if entry is None:
+            entry = table.lookup(expr)
+            if not isinstance(entry, Hyperparameter):
                 yield _not_an_input(expr, table)
                 return
             used[expr.symbol] = entry
@@ -128,7 +128,7 @@ def _constraint(declaration: ast.Input, constraint: ast.Constraint, subject: Che
             return
     if constraint.message is not None:
         yield from _placeholders(constraint, subject)
-    values = {symbol: evaluate(entry.default, {}) for symbol, entry in used.items() if entry.default is not None}
+    values = {e.name: evaluate(e.default, {}) for e in used.values() if e.default is not None}
     optional = [s for s, entry in used.items() if isinstance(entry.default, ast.NoneLiteral)]
     if len(values) == len(used) and not optional and evaluate(condition, values) is False:
         defaults = [default.span for default in declaration.defaults or ()]
@@ -168,7 +168,8 @@ def _unused(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     optimizer = subject.optimizer
     states = (e for s in optimizer.states for e in (s.value, s.condition) if e is not None)
     read = (*walk.expressions(optimizer.body), *(inner for e in states for inner in walk.walk(e)))
-    used = {e.symbol for e in read if isinstance(e, ast.Name)}
+    names = (e for e in read if isinstance(e, ast.Name))
+    used = {e.symbol for e in names if isinstance(subject.table.lookup(e), Hyperparameter)}
     for symbol, entry in subject.table.hyperparameters.items():
         if symbol not in used and not entry.fixed:
             yield Diagnostic(

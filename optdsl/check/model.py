@@ -69,7 +69,10 @@ Entry = Hyperparameter | Buffer | Parameter | Local
 
 
 def local_key(name: ast.Name) -> tuple[ast.Symbol, bool]:
-    """What tells one local from another: ``μ_t`` and ``μ_{t+1}`` are two, ``α`` and ``α_t`` are one."""
+    """What tells one local from another: ``μ_t`` and ``μ_{t+1}`` are two, ``α`` and ``α_t`` are one.
+
+    Beside an input ``α`` a local ``α_t`` is told by :meth:`SymbolTable.lookup`: without a time it is the input.
+    """
     return name.symbol, name.time is ast.Time.NEXT
 
 
@@ -85,13 +88,15 @@ class SymbolTable:
     def lookup(self, name: ast.Name) -> Entry | None:
         """The entry that ``name`` stands for, or None where nothing of that symbol is declared or assigned.
 
-        Of a local the time is a part of the name, but one that is only assigned at another time is found too.
+        Of a local the time is a part of the name, but one that is only assigned at another time is found too. Where
+        the step assigns ``α_t`` beside an input ``α``, a name with a time is the local.
         """
         if name.symbol == PARAMETER:
             return self.parameter
+        beside_input = (name.symbol, False) in self.locals and name.time is not ast.Time.NONE
         return (
             self.buffers.get(name.symbol)
-            or self.hyperparameters.get(name.symbol)
+            or (None if beside_input else self.hyperparameters.get(name.symbol))
             or self.locals.get(local_key(name))
             or self.locals.get((name.symbol, False))
             or self.locals.get((name.symbol, True))

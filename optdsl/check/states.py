@@ -92,7 +92,7 @@ def _declaration(state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagno
         )
     for expr in (state.value, state.condition):
         if expr is not None:
-            yield from _known_at_start(expr, state, subject)
+            yield from _known_at_start(expr, state, subject, expr is state.value)
     if state.condition is None and state.value is None and state.eager:
         yield Diagnostic(
             "E506",
@@ -102,26 +102,39 @@ def _declaration(state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagno
         )
 
 
-def _known_at_start(expr: ast.Expr, state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
-    """Initial values and conditions are made from inputs, and from what is known of θ without looking at it."""
+def _is_initial_parameter(expr: ast.Expr) -> bool:
+    return isinstance(expr, ast.Name) and expr.symbol == PARAMETER and expr.time is ast.Time.INITIAL
+
+
+def _known_at_start(
+    expr: ast.Expr, state: ast.State, subject: CheckedOptimizer, in_value: bool
+) -> Iterator[Diagnostic]:
+    """Conditions are made from inputs and what is known of θ without looking at it, initial values from θ_0 too."""
+    fix = None
     match expr:
         case ast.Call(function=function) if function in PARAM_FACTS:
             return
+        case ast.Name() if _is_initial_parameter(expr) and in_value:
+            return
+        case ast.Name(symbol=symbol, time=time) if symbol == PARAMETER and time is not ast.Time.INITIAL:
+            message = f"`{expr.span.text}` is not known when `{display(state.name.symbol)}` is set up"
+            fix = Fix(expr.span, display(PARAMETER, ast.Time.INITIAL))
         case ast.Name() if isinstance(subject.table.lookup(expr), Buffer | Local | Parameter):
             message = f"`{expr.span.text}` is not known when `{display(state.name.symbol)}` is set up"
         case ast.StepTime() | ast.Gradient():
             message = f"`{expr.span.text}` is not known when `{display(state.name.symbol)}` is set up"
         case _:
             for inner in walk.children(expr):
-                yield from _known_at_start(inner, state, subject)
+                yield from _known_at_start(inner, state, subject, in_value)
             return
-    yield Diagnostic("E507", message, expr.span, help="initial values and conditions are made from inputs")
+    help = "initial values are made from inputs and `θ_0`, conditions from inputs alone"
+    yield Diagnostic("E507", message, expr.span, help=help, fix=fix)
 
 
 def _is_off(state: ast.State, optimizer: ast.Optimizer) -> bool:
     """Whether fixed inputs decide that the state never exists."""
     fixed = {
-        name.symbol: evaluate(default, {})
+        name: evaluate(default, {})
         for declaration in optimizer.inputs
         if declaration.fixed and declaration.defaults is not None
         for name, default in zip(declaration.names, declaration.defaults, strict=False)

@@ -14,6 +14,7 @@ from optdsl.syntax.names import display
 
 def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     table = subject.table
+    assigned: set[str] = set()
     for stmt in walk.statements(subject.optimizer.body):
         if isinstance(stmt, ast.Assign):
             for target in stmt.targets:
@@ -23,16 +24,19 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
                 if isinstance(inner, ast.Running):
                     continue
                 if isinstance(inner, ast.Name):
-                    yield from _read(inner, table)
+                    yield from _read(inner, table, assigned)
+        if isinstance(stmt, ast.Assign):
+            assigned |= {entry.identifier for entry in map(table.lookup, stmt.targets) if entry is not None}
     declared = (c.condition for i in subject.optimizer.inputs for c in i.constraints)
     states = (e for s in subject.optimizer.states for e in (s.value, s.condition) if e is not None)
     for expr in (*declared, *states):
         for name in walk.names(expr):
             if isinstance(table.lookup(name), Hyperparameter):
-                yield from _read(name, table)
+                yield from _read(name, table, set())
 
 
-def _read(name: ast.Name, table: SymbolTable) -> Iterator[Diagnostic]:
+def _read(name: ast.Name, table: SymbolTable, assigned: set[str]) -> Iterator[Diagnostic]:
+    """``assigned`` are the identifiers of what is assigned before."""
     entry, symbol, shown = table.lookup(name), name.symbol, display(name.symbol, name.time)
     now, before = (display(symbol, time) for time in (Time.NOW, Time.PREVIOUS))
     match entry:
@@ -57,22 +61,27 @@ def _read(name: ast.Name, table: SymbolTable) -> Iterator[Diagnostic]:
             help = f"a step makes `{now}` from `{before}`; write `{now}` for the new value"
             yield Diagnostic("E204", f"`{shown}` is not known in this step", name.span, help=help)
         case Local(first=first) if name.time in (Time.PREVIOUS, Time.INITIAL):
+            beside_input = symbol in table.hyperparameters
+            kept = f"`{display(symbol, Time.INITIAL)} ← 0` under `initialize:`"
             yield Diagnostic(
                 "E205",
-                f"`{display(symbol)}` is not kept from step to step, so there is no `{shown}`",
+                f"`{now if beside_input else display(symbol)}` is not kept from step to step, so there is no `{shown}`",
                 name.span,
-                help=f"declare it as a state: `{display(symbol, Time.INITIAL)} ← 0` under `initialize:`",
+                help="keep it in a state of another name" if beside_input else f"declare it as a state: {kept}",
                 labels=(Label(first.span, "assigned anew in each step"),),
             )
-        case Local(first=first) if name.time is not first.time:
+        case Local(first=first, identifier=identifier) if name.time is not first.time:
             written = display(symbol, first.time)
+            may_be_input = name.time is Time.NONE and identifier not in assigned
             yield Diagnostic(
                 "E206",
                 f"`{shown}` is assigned as `{written}`",
                 name.span,
-                help=f"write `{written}`",
+                help=f"declare `{shown}` under `input:`, or write `{written}`"
+                if may_be_input
+                else f"write `{written}`",
                 labels=(Label(first.span, "assigned here"),),
-                fix=Fix(name.span, written),
+                fix=None if may_be_input else Fix(name.span, written),
             )
 
 
@@ -88,7 +97,7 @@ def _target(target: ast.Name, table: SymbolTable) -> Iterator[Diagnostic]:
                 "E208",
                 f"`{display(symbol)}` is an input and is not assigned",
                 target.span,
-                help="assign another name, or keep the value in a state",
+                help=f"assign `{now}`, a value of this step" if _may_be_local(entry, target) else "assign another name",
                 labels=(Label(entry.name.span, "the input"),),
             )
         case Buffer() | Parameter() if target.time is not Time.NOW:
@@ -111,3 +120,8 @@ def _target(target: ast.Name, table: SymbolTable) -> Iterator[Diagnostic]:
                 help="write both alike",
                 labels=(Label(first.span, "assigned here"),),
             )
+
+
+def _may_be_local(entry: Hyperparameter, target: ast.Name) -> bool:
+    """Whether an input ``α`` leaves ``α_t`` to the step, which assigns ``target``."""
+    return entry.name.time is Time.NONE and target.time is Time.NONE

@@ -82,7 +82,7 @@ def joined(types: tuple[Type | None, ...], dtype: DType | None = None) -> Type |
 
 
 def infer_rates(body: tuple[ast.Stmt, ...], table: SymbolTable, functions: Mapping[str, ast.Function]) -> SymbolTable:
-    """``table`` with every state the scalar or the tensor that ``body`` makes of it, or that its declaration says."""
+    """``table`` with every state the scalar or the tensor that its declaration and ``body`` make of it."""
     buffers = {symbol: replace(buffer, rate=Rate.STEP) for symbol, buffer in table.buffers.items()}
     for symbol, buffer in buffers.items():
         if buffer.declaration.shape is not None:
@@ -92,6 +92,7 @@ def infer_rates(body: tuple[ast.Stmt, ...], table: SymbolTable, functions: Mappi
     while True:
         current = replace(table, buffers=buffers)
         checker = TypeChecker(current, functions, Report())
+        checker.initial_values()
         checker.block(body)
         buffers = {symbol: _widened(buffer, checker.state_types.get(symbol)) for symbol, buffer in buffers.items()}
         if buffers == current.buffers:
@@ -117,9 +118,8 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     for declaration in optimizer.inputs:
         for constraint in declaration.constraints:
             checker.condition(constraint.condition)
+    checker.initial_values()
     for state in optimizer.states:
-        if state.value is not None:
-            checker.number(state.value, "an initial value")
         if state.condition is not None:
             checker.condition(state.condition)
         if state.shape is not None:
@@ -152,6 +152,13 @@ class TypeChecker:
     def block(self, body: tuple[ast.Stmt, ...]) -> None:
         for stmt in body:
             self.statement(stmt)
+
+    def initial_values(self) -> None:
+        for symbol, buffer in self.table.buffers.items():
+            if buffer.declaration.value is not None:
+                type = self.number(buffer.declaration.value, "an initial value")
+                if type is not None and type.rate >= Rate.TENSOR:
+                    self.state_types[symbol] = type
 
     def statement(self, stmt: ast.Stmt) -> None:
         match stmt:

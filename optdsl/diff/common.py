@@ -42,13 +42,13 @@ def bring_together(first: CheckedOptimizer, second: CheckedOptimizer) -> Pair:
     of them fixes; the other one is taken at its default there.
     """
     symbols = _renaming(first, second)
-    values: list[dict[ast.Symbol, Value | None]] = [{}, {}]
+    values: list[dict[ast.Name, Value | None]] = [{}, {}]
     assumed: list[str] = []
     for own, other, known in ((first, second, values[0]), (second, first, values[1])):
         fixed = {h.identifier for h in other.table.hyperparameters.values() if h.fixed}
-        for symbol, hyper in own.table.hyperparameters.items():
+        for hyper in own.table.hyperparameters.values():
             if (hyper.fixed or hyper.identifier in fixed) and hyper.default is not None:
-                known[symbol] = evaluate(hyper.default, {})
+                known[hyper.name] = evaluate(hyper.default, {})
                 if not hyper.fixed:
                     assumed.append(f"{own.optimizer.name} with {hyper.identifier} = {unparse(hyper.default)}")
     renamed = tuple(
@@ -60,7 +60,7 @@ def bring_together(first: CheckedOptimizer, second: CheckedOptimizer) -> Pair:
 
 
 def _side(
-    checked: CheckedOptimizer, symbols: Mapping[ast.Symbol, ast.Symbol], values: Mapping[ast.Symbol, Value | None]
+    checked: CheckedOptimizer, symbols: Mapping[ast.Symbol, ast.Symbol], values: Mapping[ast.Name, Value | None]
 ) -> Side:
     def rename(node: Any) -> Any:
         if isinstance(node, ast.Name) and node.symbol in symbols:
@@ -107,7 +107,7 @@ def _is_aside(symbol: ast.Symbol) -> bool:
 # ------------------------------------------------------------------------------------------------------- decisions
 
 
-def _decided(body: tuple[ast.Stmt, ...], values: Mapping[ast.Symbol, Value | None]) -> tuple[ast.Stmt, ...]:
+def _decided(body: tuple[ast.Stmt, ...], values: Mapping[ast.Name, Value | None]) -> tuple[ast.Stmt, ...]:
     """``body`` without the branches and cases that ``values`` rule out."""
     out: list[ast.Stmt] = []
     for stmt in body:
@@ -130,7 +130,7 @@ def _decided(body: tuple[ast.Stmt, ...], values: Mapping[ast.Symbol, Value | Non
     return tuple(out)
 
 
-def _decided_cases(node: Any, values: Mapping[ast.Symbol, Value | None]) -> Any:
+def _decided_cases(node: Any, values: Mapping[ast.Name, Value | None]) -> Any:
     if not isinstance(node, ast.Cases):
         return node
     kept: list[ast.Case] = []

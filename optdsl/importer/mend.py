@@ -7,7 +7,7 @@ this is a mistake; each function here undoes one such habit, on the syntax tree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -334,19 +334,35 @@ def _conditions(node: Any) -> Iterable[Symbol]:
 
 
 def _with_inputs(optimizer: ast.Optimizer) -> tuple[ast.Optimizer, frozenset[Symbol]]:
-    """A name that nothing declares or assigns is an input that the page does not list."""
+    """A name that nothing declares or assigns is an input that the page leaves out; so is ``α`` in ``α_t ← α √…``."""
     known = {n.symbol for i in optimizer.inputs for n in i.names} | {s.name.symbol for s in optimizer.states}
     known |= {t.symbol for s in walk(optimizer.body) if isinstance(s, ast.Assign) for t in s.targets}
     known |= {PARAMETER, STEP}
+    schedules = set(_scheduled(optimizer.body)) - {n.symbol for i in optimizer.inputs for n in i.names}
     conditions = set(_conditions(optimizer.body))
     added: dict[Symbol, ast.Input] = {}
     for node in walk((optimizer.states, optimizer.body)):
-        if isinstance(node, ast.Name) and node.symbol not in known and not _is_ones(node):
+        beside_local = isinstance(node, ast.Name) and node.time is Time.NONE and node.symbol in schedules
+        if isinstance(node, ast.Name) and (node.symbol not in known or beside_local) and not _is_ones(node):
             default = (ast.Bool(False, node.span),) if node.symbol in conditions else None
             name = replace(node, time=Time.NONE)
             field_name = FIELD_NAMES.get(python_name(node.symbol))
             added.setdefault(node.symbol, ast.Input((name,), field_name, default, span=node.span))
+    undated = set(added) - schedules
     changed = rewritten(
-        optimizer, lambda n: replace(n, time=Time.NONE) if isinstance(n, ast.Name) and n.symbol in added else n
+        optimizer, lambda n: replace(n, time=Time.NONE) if isinstance(n, ast.Name) and n.symbol in undated else n
     )
     return replace(changed, inputs=(*changed.inputs, *added.values())), frozenset(added)
+
+
+def _scheduled(body: tuple[ast.Stmt, ...]) -> Iterator[Symbol]:
+    """``α`` of ``α_t ← α / √t``, which reads it before anything assigns ``α`` itself."""
+    assigned: set[Symbol] = set()
+    for stmt in walk(body):
+        if isinstance(stmt, ast.Assign):
+            for target in stmt.targets:
+                reads = ast.Name(target.symbol, Time.NONE) in (n for n in walk(stmt.value) if isinstance(n, ast.Name))
+                first = target.symbol not in assigned
+                if target.time is Time.NOW and reads and first:
+                    yield target.symbol
+            assigned |= {t.symbol for t in stmt.targets}

@@ -187,7 +187,7 @@ def exists(state: State, hypers: Mapping[str, Value], param: Array) -> bool:
 def _initial(state: State, hypers: Mapping[str, Value], param: Array, scalar_dtype: type) -> Array:
     """The state's first value, shaped like ``param`` or a scalar of ``scalar_dtype``."""
     assert state.initial is not None
-    value = _Evaluator(hypers).evaluate(state.initial)
+    value = _Evaluator(hypers, param).evaluate(state.initial)
     if state.rate is Rate.ELEMENT:
         return _filled(value, _shaped(state.shape, param))
     if state.rate is Rate.TENSOR:

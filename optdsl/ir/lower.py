@@ -21,6 +21,7 @@ from optdsl.check.vocabulary import PARAM_FACTS, REDUCTIONS, reduces
 from optdsl.ir import nodes as ir
 from optdsl.ir import signature
 from optdsl.ir.fold import fold
+from optdsl.ir.passes.rewrite import expanded
 from optdsl.source import Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
@@ -37,7 +38,7 @@ def lower(checked: CheckedOptimizer) -> ir.Program:
     body = _Body(checked)
     arguments = signature.arguments(optimizer.inputs, checked.table, body.expr)
     checks = signature.checks(optimizer.inputs, checked.table, arguments, body.expr)
-    states = tuple(s for b in checked.table.buffers.values() if (s := _state(b, body.expr)) is not None)
+    states = tuple(s for b in checked.table.buffers.values() if (s := _state(b, body)) is not None)
     body.prologue()
     body.statements(optimizer.body)
     states += tuple(body.running_states.values())
@@ -56,15 +57,15 @@ def lower(checked: CheckedOptimizer) -> ir.Program:
     )
 
 
-def _state(buffer: Buffer, lower_expr: Callable[[ast.Expr], ir.Expr]) -> ir.State | None:
+def _state(buffer: Buffer, body: _Body) -> ir.State | None:
     """The state of ``buffer``; None where fixed inputs decide that it never exists."""
     declaration = buffer.declaration
-    condition = None if declaration.condition is None else lower_expr(declaration.condition)
+    condition = None if declaration.condition is None else body.expr(declaration.condition)
     if isinstance(condition, ir.Const):
         if not condition.value:
             return None
         condition = None
-    initial = None if declaration.value is None else lower_expr(declaration.value)
+    initial = None if declaration.value is None else body.closed(declaration.value)
     symbol = display(declaration.name.symbol)
     return ir.State(buffer.identifier, symbol, buffer.rate, initial, condition, declaration.eager, buffer.shape)
 
@@ -305,6 +306,13 @@ class _Body:
                 return self.cases(cases, span)
             case ast.Running():
                 return self.running(expr)
+
+    def closed(self, expr: ast.Expr) -> ir.Expr:
+        """``expr`` outside the step: one tree, without statements before it."""
+        arm = self.arm(frozenset(), lambda: self.expr(expr))
+        if arm.result is None:
+            raise AssertionError("an expression has a value")
+        return expanded(arm.block, arm.result)
 
     def compare(self, expr: ast.Compare) -> ir.Expr:
         step = conditions.step_test(expr)

@@ -490,10 +490,10 @@ class Check:
 class State:
     """A buffer kept from step to step.
 
-    ``initial`` is its value when created (over ``Const``, ``Hyper``; rate ``ELEMENT`` states are filled with it), or
-    None for one that is absent until it is first assigned. ``condition`` is what decides whether it exists, over
-    ``Hyper`` and ``ParamFact`` (None: always). ``eager``: created in the constructor rather than at the first step.
-    ``shape`` is that of a state of rate ``ELEMENT``.
+    ``initial`` is its value when created, or None for one that is absent until it is first assigned. It is over
+    ``Const``, ``Hyper`` and ``Param``, which is θ then; a tensor is filled with a scalar. ``condition`` is what decides
+    whether it exists, over ``Hyper`` and ``ParamFact`` (None: always). ``eager``: created in the constructor rather
+    than at the first step. ``shape`` is that of a state of rate ``ELEMENT``.
     """
 
     key: str
@@ -549,6 +549,20 @@ class Program:
         """What the step and its states ask of θ: names of :data:`PARAM_FACTS`, in their order."""
         read = {n.name for x in self._expressions() for n in walk(x) if isinstance(n, ParamFact)}
         return tuple(name for name in PARAM_FACTS if name in read)
+
+    @property
+    def is_shaped(self) -> bool:
+        """Whether rows and columns count, so that the real view of a complex θ, which has one dimension more, will not
+        do."""
+        ops = {n.op for x in self._expressions() for n in walk(x) if isinstance(n, Op)}
+        sides = {op for op, of in REDUCTIONS.items() if of.over in ("rows", "cols")} | {"matmul", "transpose"}
+        return bool(self.facts) or any(s.shape != FULL for s in self.states) or not ops.isdisjoint(sides)
+
+    @property
+    def meets(self) -> bool:
+        """Whether something is reduced over all parameters, so that their steps wait for each other."""
+        ops = {n.op for x in self._expressions() for n in walk(x) if isinstance(n, Op)}
+        return any(REDUCTIONS[op].over == "parameters" for op in ops if op in REDUCTIONS)
 
     @property
     def is_elementwise(self) -> bool:

@@ -14,7 +14,7 @@ LITERALS = ast.Number | ast.Bool | ast.String | ast.NoneLiteral
 def inline_fixed(optimizer: ast.Optimizer) -> ast.Optimizer:
     """``optimizer`` with every fixed input's value in its place, and the branches that this decides resolved."""
     values = {
-        name.symbol: default
+        name: default
         for declaration in optimizer.inputs
         if declaration.fixed and declaration.defaults
         for name, default in zip(declaration.names, declaration.defaults, strict=True)
@@ -29,12 +29,12 @@ def _can_exist(state: ast.State) -> bool:
     return state.condition is None or _truth(state.condition) is not False
 
 
-def _substituted(node: Any, values: Mapping[ast.Symbol, ast.Expr]) -> Any:
+def _substituted(node: Any, values: Mapping[ast.Name, ast.Expr]) -> Any:
     """A node, or a tuple of nodes, with values for names."""
     if isinstance(node, tuple):
         return tuple(_substituted(child, values) for child in node)
     if isinstance(node, ast.Name):
-        return values.get(node.symbol, node)
+        return values.get(node, node)
     if isinstance(node, ast.Stmt | ast.Expr | ast.Branch | ast.Case | ast.State):
         parts = [f.name for f in fields(node) if not f.name.endswith("span")]
         node = replace(node, **{part: _substituted(getattr(node, part), values) for part in parts})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from optdsl.emit.python.expressions import HostPrinter
-from optdsl.ir.nodes import Argument, Expr, Hyper, Program
+from optdsl.emit.python.expressions import HostPrinter, TensorPrinter
+from optdsl.ir.nodes import Argument, Expr, Hyper, Param, ParamFact, Program
 
 
 def argument_of(program: Program, scalar: str) -> Argument:
@@ -33,11 +33,18 @@ def unpack(program: Program, scalars: Iterable[str]) -> Iterator[str]:
 
 
 def printer(program: Program) -> HostPrinter:
-    """Prints expressions over hyperparameters, read from ``group``."""
+    """Prints expressions over hyperparameters, read from ``group``, and facts about ``param``."""
+    return HostPrinter(lambda expr: _known_at_start(program, expr))
 
-    def name(expr: Expr) -> str:
-        if isinstance(expr, Hyper):
-            return group_value(program, expr.name)
-        raise ValueError(f"not known before the step: {expr}")
 
-    return HostPrinter(name)
+def tensor_printer(program: Program) -> TensorPrinter:
+    """Prints expressions over hyperparameters and θ, which is ``param``."""
+    return TensorPrinter(lambda expr: "param" if isinstance(expr, Param) else _known_at_start(program, expr))
+
+
+def _known_at_start(program: Program, expr: Expr) -> str:
+    if isinstance(expr, Hyper):
+        return group_value(program, expr.name)
+    if isinstance(expr, ParamFact):
+        return f"facts.{expr.name}(param)"
+    raise ValueError(f"not known before the step: {expr}")

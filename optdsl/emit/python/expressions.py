@@ -119,6 +119,8 @@ REDUCED_DIMENSIONS = {"rows": -2, "cols": -1}
 def reduction(op: str, operand: str) -> str:
     """A reduction of one tensor, as a call of ``_support.reductions``."""
     of = REDUCTIONS[op]
+    if of.over == "parameters":
+        return f'(yield "{of.fold}", reductions.{of.fold}({operand}))'
     dim = f", dim={REDUCED_DIMENSIONS[of.over]}" if of.over in REDUCED_DIMENSIONS else ""
     return f"reductions.{of.fold}({operand}{dim})"
 

@@ -332,6 +332,7 @@ class _Function:
                     for name in hyperparameters(self.program)
                 ],
                 presence=[s.key for s in self.program.states if s.key in presence],
+                result="Any" if self.program.meets else "None",
                 prelude=list(prelude),
                 loads=list(loads),
                 code=list(code),

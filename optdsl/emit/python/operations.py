@@ -191,7 +191,7 @@ def _dtype(i: Instruction) -> str:
 
 
 def where_arguments(i: Instruction, scalars: list[str], operands: Sequence[str] = ()) -> list[str]:
-    """The arguments of an operation on tensors and scalars, in their order; ``operands`` are those of ``i`` if empty."""
+    """The arguments of an operation on tensors and scalars, in order; ``operands`` are those of ``i`` if empty."""
     tensors, numbers = iter(operands or i.operands), iter(scalars)
     return [next(tensors) if kind == "t" else next(numbers) for kind in i.layout]
 
@@ -274,8 +274,12 @@ class ForeachPrinter:
                 return f"{i.target} = {self.scalar(i.scalars[0])}"
             case "assign":
                 return f"foreach.assign({plural(i.target)}, {self.scalar(i.scalars[0])})"
-            case op if op in REDUCTIONS and REDUCTIONS[op].over == "all":
-                return f"{i.target} = foreach.{REDUCTIONS[op].fold}({plural(i.operands[0])})"
+            case op if op in _TO_SCALAR:
+                fold = REDUCTIONS[op].fold
+                reduced = f"foreach.{fold}({plural(i.operands[0])})"
+                if REDUCTIONS[op].over == "parameters":
+                    reduced = f'(yield "{fold}", {reduced}.{fold}())'
+                return f"{i.target} = {reduced}"
         call = self.call(i)
         if call is None:
             return f"{target} = {self.comprehension(i)}"

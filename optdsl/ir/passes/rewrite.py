@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from optdsl.ir.fold import fold
 from optdsl.ir.nodes import (
     Block,
     Expr,
@@ -28,6 +29,25 @@ def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
     args = children(expr)
     new = tuple(substitute(a, values) for a in args)
     return expr if new == args else with_children(expr, new)
+
+
+def expanded(block: Block, value: Expr) -> Expr:
+    """``value`` as one tree: what it refers to of ``block`` put in, and a ``select`` for what an ``If`` merges."""
+    values: dict[str, Expr] = {}
+
+    def enter(statements: Block) -> None:
+        for stmt in statements:
+            if isinstance(stmt, Let):
+                values[stmt.name] = substitute(stmt.value, values)
+                continue
+            condition = substitute(stmt.condition, values)
+            enter(stmt.then)
+            enter(stmt.orelse)
+            for m in stmt.merges:
+                values[m.name] = fold("select", condition, substitute(m.then, values), substitute(m.orelse, values))
+
+    enter(block)
+    return substitute(value, values)
 
 
 def map_expressions(block: Block, f: Callable[[Expr], Expr]) -> Block:
