@@ -232,9 +232,10 @@ class TypeChecker:
             elif a == b and then.get(key) is orelse.get(key):
                 result[key] = a
             elif a.dtype is not b.dtype or not _same_shape(a, b):
+                words = describe if a.dtype is not b.dtype else describe_shape
                 self.error(
                     "E306",
-                    f"`{display(key[0])}` is {describe_shape(a)} on one path and {describe_shape(b)} on another",
+                    f"`{display(key[0])}` is {words(a)} on one path and {words(b)} on another",
                     span,
                     "decided here",
                     "use two names",

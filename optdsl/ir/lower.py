@@ -52,6 +52,7 @@ def lower(checked: CheckedOptimizer) -> ir.Program:
         body=block,
         param=body.values["param"],
         new_states=tuple((s.key, body.values[s.key]) for s in states),
+        param_checks=signature.param_checks(optimizer.inputs, optimizer.name, body.expr),
         counts_steps=_reads_time(block) or any(declares_step(s) for s in optimizer.states),
         source=optimizer.span.source,
     )

@@ -474,6 +474,14 @@ TORCH_FLAGS = ("maximize", "foreach", "capturable", "differentiable", "fused")
 
 
 @dataclass(frozen=True)
+class ParamSize:
+    """The size of a parameter, shown in a message."""
+
+
+MessagePart = str | Argument | Scalar | ParamSize
+
+
+@dataclass(frozen=True)
 class Check:
     """A constructor check: raise ``ValueError(message)`` unless ``condition`` holds (expressions over ``Hyper``).
 
@@ -482,7 +490,7 @@ class Check:
     """
 
     condition: Expr
-    message: tuple[str | Argument | Scalar, ...]
+    message: tuple[MessagePart, ...]
     argument: str = ""
 
 

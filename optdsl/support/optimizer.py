@@ -73,6 +73,10 @@ class BaseOptimizer(torch.optim.Optimizer):
         """Raise ValueError for an argument that is out of its range."""
 
     @staticmethod
+    def _check_param(param: Tensor) -> None:
+        """Raise ValueError for a parameter that the optimizer does not take."""
+
+    @staticmethod
     def _hyperparameters(group: dict[str, Any]) -> dict[str, Any]:
         """The scalars that the functions take, by keyword."""
         raise NotImplementedError
@@ -126,8 +130,14 @@ class BaseOptimizer(torch.optim.Optimizer):
         if isinstance(param_group, dict):
             self._check_group({name: param_group.get(name, default) for name, default in self.defaults.items()})
         super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        try:
+            for param in group["params"]:
+                self._check_param(param)
+        except ValueError:
+            self.param_groups.pop()
+            raise
         if self._eager:
-            group = self.param_groups[-1]
             for param in group["params"]:
                 self._create_state(param, group)
 

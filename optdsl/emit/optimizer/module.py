@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from optdsl.emit.lines import folded
 from optdsl.emit.optimizer import signature
-from optdsl.emit.optimizer.checks import check_lines
+from optdsl.emit.optimizer.checks import check_lines, param_check_lines
 from optdsl.emit.optimizer.quoting import docstring, literal
 from optdsl.emit.optimizer.values import argument_of, group_value, printer, tensor_printer, unpack
 from optdsl.emit.python import emit_functions, hyperparameters, reads_step
@@ -41,9 +41,10 @@ def emit_module(program: Program, algorithm: str = "") -> str:
     functions = [emitted.single_tensor, emitted.multi_tensor, emitted.capturable, emitted.differentiable]
     parameters = list(signature.signature(program))
     checks = list(check_lines(program))
+    param_checks = list(param_check_lines(program))
     init_state = list(_init_state(program))
     support = sparse_support(program)
-    used = set(re.findall(r"\b(\w+)[.(]", "\n".join([*functions, *parameters, *checks, *init_state])))
+    used = set(re.findall(r"\b(\w+)[.(]", "\n".join([*functions, *parameters, *checks, *param_checks, *init_state])))
     return (
         _environment()
         .get_template("module.py.j2")
@@ -57,6 +58,7 @@ def emit_module(program: Program, algorithm: str = "") -> str:
             defaults=list(signature.defaults(program)),
             older=list(_older(program)),
             checks=checks,
+            param_checks=param_checks,
             unpacked=list(unpack(program, hyperparameters(program))),
             hyperparameters=list(_hyperparameters(program)),
             state_keys=_state_keys(program),
