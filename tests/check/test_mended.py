@@ -200,7 +200,7 @@ MENDED: dict[str, Edits] = {
     "types/norm_of_a_number": (("‖γ‖", "‖g_t‖"), ("rows(γ)", "rows(θ_0)")),
     "types/shape_of_the_state": (("m_{t-1} + g_t", "m_{t-1} + mean(g_t, over cols)"), ("γ m_t", "γ m_t g_t")),
     "types/two_shapes_on_two_paths": (("mean(m_t, over rows)", "m_t - mean(m_t, over rows)"),),
-    "types/over_of_a_root": (("sqrt(m_{t-1} + g_t, over cols)", "sum(m_{t-1} + g_t, over cols)"), ("γ m_t", "γ m_t g_t")),
+    "types/over_of_a_root": (("sqrt(m_{t-1} + g_t", "sum(m_{t-1} + g_t"), ("γ m_t", "γ m_t g_t")),
     "types/total_under_a_condition": (
         ("        if t > 10\n", "        s ← sum(m_t², over all parameters)\n        if t > 10\n"),
         ("+ sum(m_t², over all parameters)\n        else", "+ s\n        else"),
