@@ -514,13 +514,26 @@ class State:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """What the model is evaluated with, where that is not θ as the steps leave it.
+
+    ``value`` is over ``Param`` (θ as the last step left it), the states after that step, ``Hyper``, ``ParamFact`` and
+    ``Time``. ``training`` is its inverse: θ to go on training with, where ``Param`` is θ in evaluation; None where that
+    cannot be told, so that θ is to be kept.
+    """
+
+    value: Expr
+    training: Expr | None
+
+
+@dataclass(frozen=True)
 class Program:
     """One optimizer.
 
     ``counts_steps`` says that its state has the step count ``step`` (a spec that reads ``t``, or declares it).
     ``param`` and ``new_states`` are what the step leaves behind: atoms that name the final θ and the final value of
     every state (``StateValue(key)`` where it is not touched). States keep the order of the spec. ``param_checks`` are
-    constraints on the parameters, over ``ParamFact``.
+    constraints on the parameters, over ``ParamFact``. ``evaluation`` is None where θ is evaluated as it is trained.
     """
 
     name: str
@@ -533,6 +546,7 @@ class Program:
     new_states: tuple[tuple[str, Expr], ...]
     counts_steps: bool = False
     param_checks: tuple[Check, ...] = ()
+    evaluation: Evaluation | None = None
     source: object = field(default=None, compare=False, repr=False)
 
     def state(self, key: str) -> State:
