@@ -81,6 +81,9 @@ def _returned(expr: ast.Expr, subject: CheckedOptimizer) -> Iterator[Diagnostic]
                 note="what is returned may also follow from `θ_t` and the states, which are kept",
                 help=f"to return it, make it a state: `{state}` under `initialize:`",
             )
+        case ast.Call(over="all parameters"):
+            message = f"`{shown}` is reduced over all parameters, which is done in a step alone"
+            yield Diagnostic("E607", message, expr.span, help="keep it in a state, and return what follows from that")
         case ast.Gradient() | ast.Running():
             yield Diagnostic(
                 "E607",

@@ -39,6 +39,8 @@ function mixed(θ, x, y; κ, slow):
 """
 LINEAR = "    return x_t + κ (θ_t - x_t)\n"
 KEPT = "    return x_t\n"
+SHAPED = "    return (θ_t - mean(x_t, over cols)) / numel(θ)\n"
+REDUCED = "    return θ_t - mean(θ_t) mean(x_t)\n"
 COUNTED = "    return (θ_t t - x_t) / (1 + t)\n"
 
 
@@ -60,7 +62,7 @@ def a_parameter(seed: int = 0) -> Tensor:
     return torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).requires_grad_()
 
 
-@pytest.mark.parametrize("returns", (LINEAR, KEPT, COUNTED), ids=("linear", "kept", "counted"))
+@pytest.mark.parametrize("returns", (LINEAR, KEPT, SHAPED, REDUCED, COUNTED))
 def test_what_is_returned_and_back(returns: str, tmp_path: Path) -> None:
     params = [a_parameter(), a_parameter(1)]
     optimizer = compiled(tmp_path, returns)(params)
@@ -69,8 +71,14 @@ def test_what_is_returned_and_back(returns: str, tmp_path: Path) -> None:
     optimizer.eval()
     for param, θ in zip(params, before, strict=True):
         x = optimizer.state[param]["average"]
-        expected = {LINEAR: x + 0.25 * (θ - x), KEPT: x, COUNTED: (3 * θ - x) / 4}[returns]
-        torch.testing.assert_close(param.detach(), expected)
+        expected = {
+            LINEAR: x + 0.25 * (θ - x),
+            KEPT: x,
+            SHAPED: (θ - x.mean(1, keepdim=True)) / 12,
+            REDUCED: θ - θ.mean() * x.mean(),
+            COUNTED: (3 * θ - x) / 4,
+        }
+        torch.testing.assert_close(param.detach(), expected[returns])
     optimizer.train()
     for param, θ in zip(params, before, strict=True):
         torch.testing.assert_close(param.detach(), θ)

@@ -86,7 +86,7 @@ def _switch(program: Program, name: str, doc: str, value: Expr) -> str:
     let = Let("param.1", value, "param")
     unchanged = tuple((s.key, StateValue(s.key, s.rate, s.shape)) for s in program.states)
     switch = replace(program, body=(let,), param=let.ref, new_states=unchanged)
-    return _Function(switch, split_scalars(optimize(switch))).on_lists(name, doc, takes_grads=False)
+    return _Function(switch, split_scalars(optimize(switch)), program.facts).on_lists(name, doc, switches=True)
 
 
 def selected(program: Program) -> dict[str, Code]:
@@ -126,7 +126,8 @@ def _environment() -> Environment:
 
 
 class _Function:
-    def __init__(self, program: Program, split: Split):
+    def __init__(self, program: Program, split: Split, facts: tuple[str, ...] | None = None):
+        self.facts = program.facts if facts is None else facts
         self.program = program
         self.split = split
         self.absent = frozenset(s.key for s in program.states if s.initial is None)
@@ -150,14 +151,15 @@ class _Function:
         doc = "Updates all of ``params``, of one device and dtype, with operations on the whole list."
         return self.on_lists("_multi_tensor", doc)
 
-    def on_lists(self, name: str, doc: str, takes_grads: bool = True) -> str:
+    def on_lists(self, name: str, doc: str, switches: bool = False) -> str:
+        """``switches``: the function makes no step, so there are no gradients."""
         scalars = self.host_scalars()
         return self.render(
             name,
             doc,
             prelude=[*self.prelude(scalars), *self.stacked_states(Rate.TENSOR)],
             code=ForeachPrinter(scalars, False, self.absent).lines(select(self.split, FOREACH)),
-            takes_grads=takes_grads,
+            switches=switches,
         )
 
     def capturable(self) -> str:
@@ -346,9 +348,9 @@ class _Function:
         prelude: Iterable[str],
         code: Iterable[str],
         loads: Iterable[str] = (),
-        takes_grads: bool = True,
+        switches: bool = False,
     ) -> str:
-        takes_step = reads_step(self.program) if takes_grads else self.program.counts_steps
+        takes_step = self.program.counts_steps if switches else reads_step(self.program)
         presence = {n.key for x in self.read_expressions() for n in walk(x) if isinstance(n, Present)}
         return folded(
             _environment()
@@ -357,12 +359,9 @@ class _Function:
                 name=f"{variant}_{self.program.name.lower()}",
                 doc=doc,
                 states=[plural(s.key) for s in self.program.states],
-                takes_grads=takes_grads,
+                switches=switches,
                 step=("Tensor" if variant == "_capturable" else "float") if takes_step else None,
-                facts=[
-                    (fact_argument(fact), "float" if fact == "machine_epsilon" else "int")
-                    for fact in self.program.facts
-                ],
+                facts=[(fact_argument(fact), "float" if fact == "machine_epsilon" else "int") for fact in self.facts],
                 hyperparameters=[
                     (name, self.annotation(name, variant in ("_capturable", "_differentiable")))
                     for name in hyperparameters(self.program)
