@@ -128,6 +128,7 @@ MENDED: dict[str, Edits] = {
     "states/input_too": (("γ_0 ← 1", "α_0 ← γ"), ("γ_t ← 0.9 γ_{t-1}", "α_t ← 0.9 α_{t-1}"), ("γ_t g_t", "α_t g_t")),
     "states/not_at_time_zero": (("m_t ← 0 (", "m_0 ← 0 ("),),
     "states/from_the_parameter": (("θ_{t-1}| (", "θ_0| ("),),
+    "states/number_without_first_value": (("s (scale)", "s_0 ← 0 (scale)"),),
     "states/never_assigned": (("θ_t ←", "m_t ← 0.9 m_{t-1} + g_t\n        θ_t ←"),),
     "states/never_read": (("- γ g_t", "- γ m_t"),),
     "states/condition_per_step": (("(exp_avg) if t > 3", "(exp_avg)"),),
