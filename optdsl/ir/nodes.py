@@ -68,7 +68,9 @@ class Shape:
 
 
 FULL = Shape()
-"""The shape of θ, whatever its number of dimensions."""
+"""The shape of θ, whatever its number of dimensions. (θ of one dimension is one row, of none one number.)"""
+
+PER_ROW, PER_COLUMN = Shape(Extent.ROWS, Extent.ONE), Shape(Extent.ONE, Extent.COLS)
 
 
 class ShapeError(ValueError):
