@@ -3,10 +3,19 @@
 from optdsl.emit.python.functions import (
     PythonFunctions,
     emit_functions,
+    emit_switches,
     fact_argument,
     hyperparameters,
     reads_step,
     selected,
 )
 
-__all__ = ["PythonFunctions", "emit_functions", "fact_argument", "hyperparameters", "reads_step", "selected"]
+__all__ = [
+    "PythonFunctions",
+    "emit_functions",
+    "emit_switches",
+    "fact_argument",
+    "hyperparameters",
+    "reads_step",
+    "selected",
+]
