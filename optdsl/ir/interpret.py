@@ -269,9 +269,9 @@ def _bfloat16(x: Value) -> Value:
     return np.where(np.isnan(x), x, rounded.view(np.float32).astype(np.float64))
 
 
-def _mean(x: Array, axis: int | None = None, **kept: bool) -> Value:
+def _mean(x: Array, axis: int | None = None, keepdims: bool = False) -> Value:
     """The mean; of nothing NaN, without a warning."""
-    return np.divide(np.sum(x, axis=axis, **kept), x.size if axis is None else x.shape[axis])
+    return np.divide(np.sum(x, axis=axis, keepdims=keepdims), x.size if axis is None else x.shape[axis])
 
 
 _FOLDS: dict[str, Callable[..., Value]] = {

@@ -21,11 +21,11 @@ def wide(dtype: torch.dtype) -> torch.dtype:
 
 def _matrix(x: Tensor, dim: int) -> Tensor:
     """``x`` with at least ``-dim`` dimensions: a vector is one row."""
-    return x.unsqueeze(0) if x.dim() < -dim else x
+    return x.reshape((1,) * (-dim - x.dim()) + x.shape)
 
 
 def _like(result: Tensor, x: Tensor, dim: int) -> Tensor:
-    return result.squeeze(0) if x.dim() < -dim else result
+    return result.reshape(x.shape) if x.dim() < -dim else result
 
 
 def _extremum(fold: Callable[..., Tensor], of_none: float, x: Tensor, dim: int | None) -> Tensor:
