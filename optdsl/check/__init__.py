@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from optdsl.check import concepts, flow, identifiers, inputs, modules, names, sections, size, states, time, transforms
+from optdsl.check import (
+    concepts,
+    flow,
+    identifiers,
+    inputs,
+    modules,
+    names,
+    sections,
+    size,
+    states,
+    stored,
+    time,
+    transforms,
+)
 from optdsl.check.collect import collect
 from optdsl.check.model import Analysis, CheckedOptimizer, Report
 from optdsl.check.types import check as check_types
@@ -14,10 +27,10 @@ from optdsl.syntax import ast
 
 __all__ = ["FIRST_RULES", "RULES", "Analysis", "CheckedOptimizer", "analyse"]
 
-FIRST_RULES = (identifiers.check, sections.check, names.check)
+FIRST_RULES = (identifiers.check, sections.check, names.check, stored.check_where)
 """Rules that hold for every optimizer, compiled or not."""
 
-RULES = (inputs.check, states.check, time.check, flow.check, check_types)
+RULES = (inputs.check, states.check, time.check, flow.check, check_types, stored.check)
 """Rules for what the compiler compiles: where it meets a concept that it does not, they would mislead."""
 
 
