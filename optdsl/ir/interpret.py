@@ -160,7 +160,7 @@ def _end(
     param = evaluator.param
 
     def stored(new: Array, old: Array) -> Array:
-        return np.where(support, new, old) if program.stored_only and support is not None else new
+        return new if support is None or not program.stored_only else np.where(support, new, old)
 
     new_state = {}
     for key, final in program.new_states:
@@ -170,7 +170,7 @@ def _end(
             if value is not ABSENT:
                 like = _shaped(state.shape, param) if state.rate is Rate.ELEMENT else np.zeros(())
                 new = _filled(value, like)
-                new_state[key] = stored(new, evaluator.state[key]) if state.rate is Rate.ELEMENT else new
+                new_state[key] = stored(new, evaluator.state.get(key, new)) if state.rate is Rate.ELEMENT else new
     return stored(_filled(evaluator.evaluate(program.param), param), param), new_state
 
 

@@ -33,10 +33,12 @@ def emit_module(program: Program, algorithm: str = "") -> str:
     """
     emitted = emit_functions(program)
     functions = [emitted.single_tensor, emitted.multi_tensor, emitted.capturable, emitted.differentiable]
+    functions = [function for function in functions if function]
     parameters = list(signature.signature(program))
     checks = list(check_lines(program))
     init_state = list(_init_state(program))
     support = sparse_support(program)
+    base = "StoredOptimizer" if program.stored_only else "BaseOptimizer"
     used = set(re.findall(r"\b(\w+)[.(]", "\n".join([*functions, *parameters, *checks, *init_state])))
     return (
         _environment()
@@ -44,7 +46,8 @@ def emit_module(program: Program, algorithm: str = "") -> str:
         .render(
             name=program.name,
             uses_math="math" in used,
-            support=["BaseOptimizer", *(name for name in SUPPORT if name in used)],
+            base=base,
+            support=[base, *(name for name in SUPPORT if name in used)],
             doc=docstring(_doc(program, algorithm), "    "),
             attributes=list(_attributes(program)),
             signature=parameters,
@@ -56,8 +59,8 @@ def emit_module(program: Program, algorithm: str = "") -> str:
             state_keys=_state_keys(program),
             init_state=init_state,
             check_sparse=list(_check_sparse(program, support)),
-            updates_rows=None if support.rows == FALSE else printer(program)(support.rows),
-            variants=[re.findall(r"def (\w+)", function)[0] for function in functions],
+            updates_rows=None if program.stored_only or support.rows == FALSE else printer(program)(support.rows),
+            variants=[*(re.findall(r"def (\w+)", function)[0] for function in functions), "None", "None"][:4],
             functions=[function.strip("\n") for function in functions],
         )
     )
@@ -95,6 +98,8 @@ def _attributes(program: Program) -> Iterator[tuple[str, str]]:
         yield "_scalar_states", _tuple(literal(state.key) for state in program.scalar_states)
     if any(state.initial is None for state in program.states):
         yield "_late_states", _tuple(literal(state.key) for state in program.states if state.initial is None)
+    if program.needs_sparse:
+        yield "_needs_sparse", "True"
     if any(state.eager for state in program.states):
         yield "_eager", "True"
 
