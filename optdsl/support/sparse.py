@@ -40,8 +40,8 @@ class Place:
     def _rows(self, tensor: Tensor) -> Tensor | None:
         """``tensor`` seen as one row after another; None if it is laid out so that it cannot be."""
         sparse_dims = len(self.indices)
-        if sparse_dims == 1:
-            return tensor
+        if sparse_dims < 2:
+            return tensor if sparse_dims else tensor.unsqueeze(0)
         if tensor.is_contiguous():
             return tensor.view(tensor.shape[:sparse_dims].numel(), *tensor.shape[sparse_dims:])
         return None
