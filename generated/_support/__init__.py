@@ -7,5 +7,15 @@ Compiled packages carry a copy of this one. It needs torch alone (and Triton whe
 from . import foreach, scalars
 from .optimizer import BaseOptimizer
 from .state import computed_state, copied_state, full_state, scalar_state
+from .stored import StoredOptimizer
 
-__all__ = ["BaseOptimizer", "computed_state", "copied_state", "foreach", "full_state", "scalar_state", "scalars"]
+__all__ = [
+    "BaseOptimizer",
+    "StoredOptimizer",
+    "computed_state",
+    "copied_state",
+    "foreach",
+    "full_state",
+    "scalar_state",
+    "scalars",
+]

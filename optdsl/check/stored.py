@@ -140,7 +140,9 @@ class _Statements:
             gradient = next((local for local in self.table.locals.values() if local.identifier == "grad"), None)
             mend = "" if gradient is None else f"write `support({display(gradient.first.symbol, gradient.first.time)})`"
             shown = display(name.symbol, name.time)
-            yield Diagnostic("E322", f"`{shown}` is not the gradient, and only that can be sparse", name.span, help=mend)
+            yield Diagnostic(
+                "E322", f"`{shown}` is not the gradient, and only that can be sparse", name.span, help=mend
+            )
 
     @staticmethod
     def nested(stmt: ast.ForSupport | ast.ForElements, inside: ast.ForSupport | None) -> Iterator[Diagnostic]:

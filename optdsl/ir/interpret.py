@@ -153,9 +153,7 @@ def _begin(
     return _Evaluator(hypers, param, np.asarray(tensors.grad, dtype=np.float64), values, t, rounded, scalar_dtype)
 
 
-def _end(
-    program: Program, evaluator: _Evaluator, support: NDArray[np.bool_] | None
-) -> tuple[Array, dict[str, Array]]:
+def _end(program: Program, evaluator: _Evaluator, support: NDArray[np.bool_] | None) -> tuple[Array, dict[str, Array]]:
     """The parameter and the states that the step leaves."""
     param = evaluator.param
 

@@ -103,9 +103,7 @@ class StoredOptimizer(BaseOptimizer):
     def _advance(self, steps: list[Any]) -> None:
         """They have been counted already."""
 
-    def _update_sparse(
-        self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool
-    ) -> None:
+    def _update_sparse(self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool) -> None:
         """The update of the stored entries: their rows are copied, updated as any tensors are, and put back."""
         rows, places = stored_rows(batch, self._per_element(keys))
         self._update_on_host(group, keys, rows, foreach, has_complex)

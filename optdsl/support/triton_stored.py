@@ -56,6 +56,18 @@ def row_places(first, offsets, mask, index, width, VECTOR: tl.constexpr, SIZE: t
     return places
 
 
+@triton.jit
+def row_pointers(address, dtype: tl.constexpr, places, VECTOR: tl.constexpr):
+    """Pointers to the elements at ``places`` of the tensor at ``address``, known to be aligned to VECTOR elements.
+
+    The hint is given here, as in ``tile_pointer``; on the address it would be lost, which nothing is added to.
+    """
+    pointers = address.to(tl.pointer_type(dtype)) + places
+    if VECTOR > 1:
+        pointers = tl.multiple_of(pointers, VECTOR * dtype.primitive_bitwidth // 8)
+    return pointers
+
+
 @dataclass
 class StoredRows:
     """One parameter as a launch sees it: ``values`` to be stepped with rows ``index`` of ``tensors``.

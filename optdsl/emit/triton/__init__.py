@@ -36,7 +36,9 @@ def emit_kernel(program: Program) -> str:
     ``program`` is elementwise, as the lowering left it: nothing has been selected or hoisted.
     """
     first_rows = stored.ROWS if program.stored_only else FIRST_ROWS
-    names = Names(KERNEL_NAMES | stored.NAMES | TILE_NAMES | PREPARE_NAMES | names_of_tensors(program) | set(tensor_keys(program)))
+    names = Names(
+        KERNEL_NAMES | stored.NAMES | TILE_NAMES | PREPARE_NAMES | names_of_tensors(program) | set(tensor_keys(program))
+    )
     parts = split(program, names)
     flags = Flags(names)
     for stmt in (*statements(parts.body), *parts.scalars):
