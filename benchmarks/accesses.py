@@ -3,8 +3,8 @@
     python benchmarks/accesses.py
 
 Every torch operation of the step is seen; a list of tensors (``_foreach_``) counts as one tensor. Scalar tensors do not
-count, nor do indices. What `optdsl show --cost` says of the compiled variants is this number, worked out from the spec alone; the last
-column, what a single pass needs, is taken from there.
+count, nor do indices. What `optdsl show --cost` says of the compiled variants is this number, worked out from the spec
+alone; the last column, what a single pass needs, is taken from there.
 """
 
 from __future__ import annotations

@@ -261,9 +261,7 @@ class BaseOptimizer(torch.optim.Optimizer):
             else:
                 self._update_dense(group, keys, part, foreach, has_complex)
 
-    def _update_sparse(
-        self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool
-    ) -> None:
+    def _update_sparse(self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool) -> None:
         """The update by sparse gradients, one parameter after another whatever ``foreach`` says, as in torch."""
         if group["capturable"] or group["differentiable"] or not self._updates_rows(group):
             batch.grads = [grad.to_dense() for grad in batch.grads]

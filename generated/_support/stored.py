@@ -18,9 +18,9 @@ from .sparse import stored_rows, write_back
 class StoredOptimizer(BaseOptimizer):
     """Base of the generated optimizers that update the stored entries of a gradient.
 
-    Of a dense gradient every entry is stored. Its parameters are dense and real. How many entries are stored is known to
-    the host alone, so a step needs it: the step count is a Python number, as in torch's own sparse optimizer, and no graph
-    can capture a step.
+    Of a dense gradient every entry is stored. Parameters are dense and real. How many entries are stored is known to
+    the host alone, so a step needs it: the step count is a Python number, as in torch's own sparse optimizer, and no
+    graph can capture a step.
     """
 
     _needs_sparse: ClassVar[bool] = False
@@ -58,11 +58,12 @@ class StoredOptimizer(BaseOptimizer):
     @classmethod
     def _check_group(cls, group: dict[str, Any]) -> None:
         super()._check_group(group)
-        for flag in ("capturable", "differentiable"):
+        for flag, why in (
+            ("capturable", "how many entries a gradient stores is known to the host alone"),
+            ("differentiable", "autograd does not follow a step of the stored entries"),
+        ):
             if group[flag]:
-                raise RuntimeError(
-                    f"{cls.__name__} does not support `{flag}`: which entries a gradient stores is known to the host alone"
-                )
+                raise RuntimeError(f"{cls.__name__} does not support `{flag}`: {why}")
 
     @property
     def _step_supports_amp_scaling(self) -> bool:
@@ -104,9 +105,7 @@ class StoredOptimizer(BaseOptimizer):
     def _advance(self, steps: list[Any]) -> None:
         """They have been counted already."""
 
-    def _update_sparse(
-        self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool
-    ) -> None:
+    def _update_sparse(self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool) -> None:
         """The update of the stored entries: their rows are copied, updated as any tensors are, and put back."""
         rows, places = stored_rows(batch, self._per_element(keys))
         self._update_on_host(group, keys, rows, foreach, has_complex)

@@ -1,7 +1,7 @@
 """Steps over the stored rows of sparse gradients: gathered, updated as any tensors are, and scattered back.
 
-What a sparse gradient of a parameter of shape ``(*sparse, *dense)`` stores is ``nnz`` values of shape ``dense``, each at
-an index into the ``sparse`` dimensions. These are called rows here, of whatever number of dimensions they are.
+What a sparse gradient of a parameter of shape ``(*sparse, *dense)`` stores is ``nnz`` values of shape ``dense``, each
+at an index into the ``sparse`` dimensions. These are called rows here, of whatever number of dimensions they are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .grouping import Batch
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the rows of a coalesced gradient are: ``indices``, of shape (sparse dimensions, rows), none of them twice."""
+    """Where the rows of a coalesced gradient are: ``indices``, of shape (sparse dimensions, rows), none twice."""
 
     indices: Tensor
     flat: Tensor

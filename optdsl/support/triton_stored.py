@@ -41,8 +41,8 @@ CHUNK = 1024
 def row_places(first, offsets, mask, index, width, VECTOR: tl.constexpr, SIZE: tl.constexpr):
     """Where the stored elements ``first + offsets`` are in their tensor.
 
-    Element e is in stored row e // width, which is row ``index[e // width]`` of the tensor. With VECTOR > 1, ``width`` and
-    ``first`` are multiples of it, so that VECTOR elements in a row are side by side.
+    Element e is in stored row e // width, which is row ``index[e // width]`` of the tensor. With VECTOR > 1, ``width``
+    and ``first`` are multiples of it, so that VECTOR elements in a row are side by side.
     """
     row = first // width
     column = first - row * width + offsets
@@ -168,17 +168,17 @@ class StoredFusedOptimizer(FusedOptimizer):
         table = torch.tensor([sizes, groups, widths, indices, [first, *later[:-1]], *addresses]).to(device)
 
         count = len(members)
-        values = constants(self, dtypes, flags, warp_size(device)) | {"CHUNK": CHUNK}
+        known = constants(self, dtypes, flags, warp_size(device)) | {"CHUNK": CHUNK}
         scalars = None
         if self.prepare is not None:
             scalars = torch.empty(count * self.row_size, dtype=compute_dtype(dtypes), device=device)
             self.prepare[(-(-count // PREPARE_LANES),)](
                 table, count, self._hypers(buckets, device), scalars, None,
-                **taken(self.prepare, values), num_warps=WARPS, enable_fp_fusion=True,
+                **taken(self.prepare, known), num_warps=WARPS, enable_fp_fusion=True,
             )  # fmt: skip
         if later[-1]:
             self.kernel[(later[-1],)](
-                table, count, scalars, **taken(self.kernel, values), num_warps=WARPS, enable_fp_fusion=True
+                table, count, scalars, **taken(self.kernel, known), num_warps=WARPS, enable_fp_fusion=True
             )
         for rows in stored:
             rows.put_back()

@@ -43,8 +43,8 @@ class PythonFunctions:
     """The text of one top-level function per variant.
 
     All take ``(params, grads, *states, *, [step,] <hyperparameters>, maximize)``: lists of tensors, one list per state
-    in the order of the spec, and one step count and one value of each scalar state for all of them. A step of the stored
-    entries of a gradient, which the host must know, has no text for the last two.
+    in the order of the spec, and one step count and one value of each scalar state for all of them. A step of the
+    stored entries of a gradient, which the host must know, has no text for the last two.
     """
 
     single_tensor: str
