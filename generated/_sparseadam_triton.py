@@ -15,8 +15,8 @@ The tensors' addresses stand in ``table``, an int64 matrix with a column for eac
      9  step
 
 A gradient is given as its stored values, row after row, and the row of the parameter that each belongs to. Only these
-rows of parameters and states are read and written, once each, up to 128 bits at a time, and rounded once: the arithmetic
-in between is float32 (float64 for float64 parameters). No row is stored twice, so that programs do not meet.
+rows of parameters and states are read and written, once each, up to 128 bits at a time, and rounded once: arithmetic in
+between is float32 (float64 for float64 parameters). No row is stored twice, so that programs do not meet.
 Scalars are computed on the device at every step, in float64, one row of ``rows`` for each tensor.
 """
 

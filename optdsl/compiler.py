@@ -146,8 +146,9 @@ def emit(units: Iterable[Unit], kept: Mapping[str, str] | None = None) -> dict[s
     for unit in units:
         algorithm = latex(unit.checked.optimizer)
         files[unit.class_file] = _with_header(unit.source, emit_module(unit.program, algorithm))
-        files[unit.kernel_file] = _with_header(unit.source, emit_kernel(unit.program))
-        files[unit.native_file] = _with_header(unit.source, emit_native(unit.program))
+        if unit.program.is_elementwise:
+            files[unit.kernel_file] = _with_header(unit.source, emit_kernel(unit.program))
+            files[unit.native_file] = _with_header(unit.source, emit_native(unit.program))
     exports = {**(kept or {}), **{unit.program.name: unit.module for unit in units}}
     return {"__init__.py": _init(exports), **files, **_support()}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from optdsl.ir.nodes import Block, Expr, If, Let, Merge, Present, Program, Rate, Ref, StateValue, Type, walk
 
 
@@ -33,7 +35,7 @@ def assert_wellformed(program: Program) -> None:
 
     def merged(merge: Merge, condition: Expr) -> Type:
         assert merge.then.type.dtype is merge.orelse.type.dtype, f"{merge.name} merges two kinds of value"
-        return Type(merge.then.type.dtype, max(merge.then.type.rate, merge.orelse.type.rate, condition.type.rate))
+        return replace(merge.ref.type, rate=max(merge.ref.type.rate, condition.type.rate))
 
     def block(stmts: Block, visible: dict[str, Type]) -> None:
         for stmt in stmts:

@@ -8,10 +8,13 @@ host.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from . import reductions
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 Scalar = float | Tensor
@@ -141,3 +144,66 @@ def assign(states: Tensors, scalar: Scalar) -> None:
     else:
         for state in states:
             state.fill_(scalar)
+
+
+def _stacked(xs: Tensors) -> Tensor:
+    return torch.stack(list(xs))
+
+
+def sum(xs: Tensors) -> Tensor:
+    """The sum of each tensor, in one vector. (This and what follows: see :mod:`.reductions`.)"""
+    return _stacked([reductions.sum(x) for x in xs])
+
+
+def mean(xs: Tensors) -> Tensor:
+    return _stacked([reductions.mean(x) for x in xs])
+
+
+def norm(xs: Tensors) -> Tensor:
+    return _stacked(torch._foreach_norm(xs, dtype=reductions.wide(xs[0].dtype)))
+
+
+def rms(xs: Tensors) -> Tensor:
+    norms = torch._foreach_norm(xs, dtype=reductions.wide(xs[0].dtype))
+    torch._foreach_div_(norms, [x.numel() ** 0.5 for x in xs])
+    return _stacked(norms)
+
+
+def amax(xs: Tensors) -> Tensor:
+    return _stacked([reductions.amax(x) for x in xs])
+
+
+def amin(xs: Tensors) -> Tensor:
+    return _stacked([reductions.amin(x) for x in xs])
+
+
+def _equal_shapes(xs: Tensors) -> bool:
+    return all(x.shape == xs[0].shape for x in xs)
+
+
+def matmul(xs: Tensors, ys: Tensors) -> Tensors:
+    """``x @ y``: one batched product where the shapes are equal."""
+    if len(xs) > 1 and _equal_shapes(xs) and _equal_shapes(ys):
+        return torch.matmul(_stacked(xs), _stacked(ys)).unbind()
+    return [x @ y for x, y in zip(xs, ys, strict=True)]
+
+
+def batched(function: Callable[..., Tensor], *arguments: Any) -> Tensors:
+    """``function`` of each tensor of the lists among ``arguments``, called once: on tensors that are stacked.
+
+    The lists are of equal length, the tensors of each of equal shape. A scalar is a number, or a vector with one entry
+    for each tensor.
+    """
+    count = next(len(a) for a in arguments if isinstance(a, list | tuple))
+    if count == 1:
+        has_entries = [isinstance(a, list | tuple) or (isinstance(a, Tensor) and a.dim() > 0) for a in arguments]
+        return [function(*(a[0] if entries else a for a, entries in zip(arguments, has_entries, strict=True)))]
+    stacked = []
+    for argument in arguments:
+        if isinstance(argument, list | tuple):
+            stacked.append(_stacked(argument))
+        elif isinstance(argument, Tensor) and argument.dim():
+            stacked.append(argument.reshape(-1, 1, 1))
+        else:
+            stacked.append(argument)
+    return function(*stacked).unbind()

@@ -16,11 +16,13 @@ from torch.optim.optimizer import (
     _use_grad_for_differentiable,
 )
 
+from . import facts
 from .arguments import FLAGS, check_flags, check_tensor_argument, to_device, to_number
 from .fused import Bucket, GroupPlan, backend, supported_devices
 from .grouping import Batch, States
+from .meeting import Update, run_together
 from .sparse import stored_rows, write_back
-from .state import as_real, detach_state, increment, scalar_state
+from .state import as_real, detach_state, increment, number_state, scalar_state
 
 Keys = tuple[str | None, ...]
 """Keys of the states, in the order in which the functions take them; None for one that a group does not use."""
@@ -51,12 +53,29 @@ class BaseOptimizer(torch.optim.Optimizer):
     """Keys of states that are one number per parameter."""
     _late_states: ClassVar[tuple[str, ...]] = ()
     """Keys of states without initial value, absent until a step assigns them."""
+    _device_scalars: ClassVar[tuple[str, ...]] = ()
+    """Keys of states that are one number per parameter, on its device."""
+    _shaped_states: ClassVar[tuple[str, ...]] = ()
+    """Keys of states that a parameter has or lacks because of its shape."""
+    _facts: ClassVar[tuple[str, ...]] = ()
+    """What the functions are told about the parameters that they work on, by the names of ``_support.facts``."""
+    _fusible: ClassVar[bool] = True
+    """Whether there are fused kernels."""
+    _takes_complex: ClassVar[bool] = True
+    """Whether a complex parameter can be updated as two real numbers per element."""
+    _meets: ClassVar[bool] = False
+    """Whether something is reduced over all parameters. The functions are generators then: each yields its part of such
+    a reduction and is sent the whole."""
     _eager: ClassVar[bool] = False
     """Whether the state is created with the parameter group rather than at the first step."""
 
     @staticmethod
     def _check_arguments(group: dict[str, Any]) -> None:
         """Raise ValueError for an argument that is out of its range."""
+
+    @staticmethod
+    def _check_param(param: Tensor) -> None:
+        """Raise ValueError for a parameter that the optimizer does not take."""
 
     @staticmethod
     def _hyperparameters(group: dict[str, Any]) -> dict[str, Any]:
@@ -93,6 +112,7 @@ class BaseOptimizer(torch.optim.Optimizer):
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self._plans: dict[int, GroupPlan | None] = {}
+        self._waiting: list[tuple[Update, Callable[[], None]]] = []
         self._check_group(defaults)
         super().__init__(params, defaults)
 
@@ -102,6 +122,8 @@ class BaseOptimizer(torch.optim.Optimizer):
             check_tensor_argument(name, value)
         cls._check_arguments(group)
         check_flags(group)
+        if group["fused"] and not cls._fusible:
+            raise RuntimeError(f"`fused=True` is not available for {cls.__name__}")
 
     @torch._disable_dynamo
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -109,8 +131,14 @@ class BaseOptimizer(torch.optim.Optimizer):
         if isinstance(param_group, dict):
             self._check_group({name: param_group.get(name, default) for name, default in self.defaults.items()})
         super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        try:
+            for param in group["params"]:
+                self._check_param(param)
+        except ValueError:
+            self.param_groups.pop()
+            raise
         if self._eager:
-            group = self.param_groups[-1]
             for param in group["params"]:
                 self._create_state(param, group)
 
@@ -141,7 +169,7 @@ class BaseOptimizer(torch.optim.Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._plans = {}
+        self._plans, self._waiting = {}, []
         for group in self.param_groups:
             for flag, default in FLAGS.items():
                 group.setdefault(flag, default)
@@ -150,6 +178,9 @@ class BaseOptimizer(torch.optim.Optimizer):
                 for key in ("step", *self._scalar_states):
                     if key in param_state:
                         param_state[key] = self._scalar(key, param_state[key], param, group)
+                for key in self._device_scalars:
+                    if key in param_state and not isinstance(param_state[key], Tensor):
+                        param_state[key] = number_state(float(param_state[key]), param)
 
     @torch._disable_dynamo
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -182,6 +213,7 @@ class BaseOptimizer(torch.optim.Optimizer):
         for group in self.param_groups:
             if not group["fused"]:
                 self._update(group)
+        self._meet()
         if any(group["fused"] for group in self.param_groups):
             if torch.compiler.is_compiling():
                 torch._disable_dynamo(self._fused_update)()
@@ -215,7 +247,7 @@ class BaseOptimizer(torch.optim.Optimizer):
                 if not state:
                     self._create_state(param, group)
             for key, values in zip(keys, states, strict=True):
-                if key in self._late_states:
+                if key in self._late_states or key in self._shaped_states:
                     values += [state.get(key) for state in param_states]
                 elif key is not None:
                     values += [state[key] for state in param_states]
@@ -223,7 +255,10 @@ class BaseOptimizer(torch.optim.Optimizer):
                 steps += [state["step"] for state in param_states]
         if group["differentiable"] and any(step.requires_grad for step in steps):
             raise RuntimeError("`requires_grad` is not supported for `step` in differentiable mode")
-        return any(dtype.is_complex for dtype in {param.dtype for param in params})
+        has_complex = any(dtype.is_complex for dtype in {param.dtype for param in params})
+        if has_complex and not self._takes_complex:
+            raise RuntimeError(f"{type(self).__name__} does not support complex parameters")
+        return has_complex
 
     def _check_gradients(self, grads: list[Tensor], group: dict[str, Any]) -> None:
         """Raise RuntimeError for gradients that ``group`` cannot take."""
@@ -255,7 +290,12 @@ class BaseOptimizer(torch.optim.Optimizer):
             _, foreach = _default_to_fused_or_foreach(batch.params, group["differentiable"], use_fused=False)
         if foreach and group["differentiable"]:
             raise AssertionError("_foreach ops don't support autograd")
-        for part in batch.split([[grad.is_sparse for grad in batch.grads]]):
+        columns: list[Sequence[Hashable]] = [[grad.is_sparse for grad in batch.grads]]
+        if self._facts:
+            columns.append([tuple(self._known(param).items()) for param in batch.params])
+        if self._meets and not foreach:
+            columns.append(range(len(batch.params)))
+        for part in batch.split(columns):
             if part.grads[0].is_sparse:
                 self._update_sparse(group, keys, part, foreach, has_complex)
             else:
@@ -332,7 +372,7 @@ class BaseOptimizer(torch.optim.Optimizer):
 
     def _call(
         self,
-        function: Callable[..., None],
+        function: Callable[..., Any],
         keys: Keys,
         batch: Batch,
         scalars: dict[str, Any],
@@ -351,13 +391,32 @@ class BaseOptimizer(torch.optim.Optimizer):
             for key, values in zip(keys, tensors[2:], strict=True)
             if key in self._late_states
         ]
-        function(*tensors, **scalars)
-        for key, values, before in late:
-            if in_place and before[0] is not None:
-                if values[0] is not before[0]:
-                    torch._foreach_copy_(before, values)
-            else:
-                self._keep(key, batch.params, values, before)
+
+        def finish() -> None:
+            for key, values, before in late:
+                if in_place and before[0] is not None:
+                    if values[0] is not before[0]:
+                        torch._foreach_copy_(before, values)
+                else:
+                    self._keep(key, batch.params, values, before)
+
+        running = function(*tensors, **self._known(batch.params[0]), **scalars)
+        if running is None:
+            finish()
+        else:
+            self._waiting.append((running, finish))
+
+    def _known(self, param: Tensor) -> dict[str, float]:
+        """The facts about ``param`` that the functions are told, by keyword."""
+        return {f"param_{fact}": getattr(facts, fact)(param) for fact in self._facts}
+
+    def _meet(self) -> None:
+        """Make the updates that wait for each other."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            run_together([update for update, _ in waiting])
+        for _, finish in waiting:
+            finish()
 
     def _keep(self, key: str | None, params: list[Tensor], values: list[Any], before: list[Any]) -> None:
         """Make the ``values`` that a step gave to the state ``key``, where they are new, part of the state."""

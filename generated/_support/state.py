@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import _get_scalar_dtype
 
+from .reductions import wide
+
 
 def scalar_state(value: float | Tensor, param: Tensor, group: dict[str, Any]) -> Tensor:
     """A 0-dim state of ``param``, such as its step count.
@@ -46,6 +48,20 @@ def computed_state(value: Callable[[Tensor], Tensor], param: Tensor) -> Tensor:
     return state
 
 
+def number_state(value: float | Tensor, param: Tensor) -> Tensor:
+    """A 0-dim state of ``param`` that follows from its elements: on its device, of at least single precision."""
+    dtype = wide(param.dtype.to_real())
+    if isinstance(value, Tensor):
+        return value.detach().reshape(()).to(param.device, dtype, copy=True)
+    return torch.tensor(value, dtype=dtype, device=param.device)
+
+
+def matrix_state(value: float | Tensor, param: Tensor, rows: int, cols: int) -> Tensor:
+    """A state filled with ``value``: of the given size in the last two dimensions, of ``param``'s in those before."""
+    state = param.new_empty((*param.shape[:-2], rows, cols))
+    return state.copy_(value.detach()) if isinstance(value, Tensor) else state.fill_(value)
+
+
 def as_real(tensor: Tensor | None) -> Tensor | None:
     """``tensor``, or the real view of a complex one; an absent state stays None."""
     return torch.view_as_real(tensor.resolve_conj()) if tensor is not None and tensor.is_complex() else tensor
@@ -66,7 +82,10 @@ def detach_state(optimizer: torch.optim.Optimizer, state_dict: dict[str, Any]) -
     Tensors are cloned, and dense (torch's momentum of sparse gradients is not). Scalar states become Python numbers,
     which loading does not cast to the parameter's dtype; ``__setstate__`` makes them tensors again.
     """
-    scalar_states: tuple[str, ...] = optimizer._scalar_states  # type: ignore[attr-defined]
+    scalar_states: tuple[str, ...] = (
+        *optimizer._scalar_states,  # type: ignore[attr-defined]
+        *optimizer._device_scalars,  # type: ignore[attr-defined]
+    )
 
     def detached(key: str, value: Any) -> Any:
         if not isinstance(value, Tensor):

@@ -16,6 +16,7 @@ from optdsl.check import (
     states,
     stored,
     time,
+    totals,
     transforms,
 )
 from optdsl.check.collect import collect
@@ -30,7 +31,7 @@ __all__ = ["FIRST_RULES", "RULES", "Analysis", "CheckedOptimizer", "analyse"]
 FIRST_RULES = (identifiers.check, sections.check, names.check, stored.check_where)
 """Rules that hold for every optimizer, compiled or not."""
 
-RULES = (inputs.check, states.check, time.check, flow.check, check_types, stored.check)
+RULES = (inputs.check, states.check, time.check, flow.check, check_types, totals.check, stored.check)
 """Rules for what the compiler compiles: where it meets a concept that it does not, they would mislead."""
 
 

@@ -23,6 +23,8 @@ def is_parameter(declaration: ast.Input) -> bool:
 
 def argument_name(declaration: ast.Input) -> str:
     """The name of the constructor argument."""
+    if is_parameter(declaration):
+        return "params"
     return declaration.python_name or python_name(declaration.names[0].symbol)
 
 
@@ -40,6 +42,8 @@ PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 def placeholders(declaration: ast.Input) -> tuple[str, ...]:
     """What a message may write in braces: the argument (``betas``), then for each value ``betas[0]`` and ``beta1``."""
     name, scalars = argument_name(declaration), scalar_names(declaration)
+    if is_parameter(declaration):
+        return (name,)
     return name, *(shown for i, scalar in enumerate(scalars) for shown in (f"{name}[{i}]", scalar))
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from optdsl.check import walk
-from optdsl.check.collect import is_parameter
 from optdsl.check.model import CheckedOptimizer
 from optdsl.check.vocabulary import NOT_COMPILED
 from optdsl.source import Diagnostic, Span
@@ -22,14 +21,11 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     if optimizer.flat:
         yield _not_yet("E900", "an optimizer over all parameters as one vector", optimizer.name_span)
     declared = (
-        *(e for s in optimizer.states for e in (s.value, s.condition)),
+        *(e for s in optimizer.states for e in (s.value, s.condition, s.shape)),
         *(c.condition for i in optimizer.inputs for c in i.constraints),
     )
     for expr in declared:
         yield from () if expr is None else _expression(expr)
-    for declaration in optimizer.inputs:
-        if is_parameter(declaration):
-            yield _not_yet("E910", "a constraint on the parameters", declaration.names[0].span)
     yield from _body(optimizer.body)
     conditional = [e for stmt in optimizer.body for block in walk.blocks(stmt) for e in walk.expressions(block)]
     braces = [e for e in walk.expressions(optimizer.body) if isinstance(e, ast.Cases)]
@@ -57,12 +53,6 @@ def _expression(expr: ast.Expr) -> Iterator[Diagnostic]:
         match inner:
             case ast.Call(function=function, name_span=name_span) if function in NOT_COMPILED:
                 yield _not_yet("E905", f"`{function}` ({NOT_COMPILED[function]})", name_span or inner.span)
-            case ast.Call(over=over) if over:
-                yield _not_yet("E905", f"`over {over}`", inner.span)
-            case ast.Binary(op="@"):
-                yield _not_yet("E906", "`@`, the matrix product,", inner.span)
-            case ast.Unary(op="transpose"):
-                yield _not_yet("E906", "`ᵀ`, the transpose,", inner.span)
 
 
 def _running(expressions: Iterable[ast.Expr], where: str) -> Iterator[Diagnostic]:

@@ -6,10 +6,12 @@ every way to say "not the first step" (``t > 1``, ``t ≥ 2``, ``t ≠ 1``) is t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 
 from optdsl.check import walk
-from optdsl.check.model import Buffer, SymbolTable
+from optdsl.check.model import PARAMETER, Buffer, Hyperparameter, SymbolTable
+from optdsl.ir.nodes import DType
 from optdsl.syntax import ast
 
 
@@ -47,6 +49,25 @@ def step_test(expr: ast.Expr) -> Step | None:
             return None
 
 
+def fallback(expr: ast.Binary, table: SymbolTable | None) -> ast.Cases | None:
+    """``ε or x`` between values, as the brace that it stands for: ``ε`` where that is not none, else ``x``."""
+    if expr.op != "or" or not isinstance(expr.left, ast.Name) or table is None:
+        return None
+    entry = table.lookup(expr.left)
+    if not (isinstance(entry, Hyperparameter) and entry.dtype is DType.REAL):
+        return None
+    given = ast.Compare((expr.left, ast.NoneLiteral(expr.left.span)), ("is not",), expr.left.span)
+    cases = ast.Case(expr.left, given, expr.left.span), ast.Case(expr.right, None, expr.right.span)
+    return ast.Cases(cases, expr.span)
+
+
+def _of_parameter(expr: ast.Expr) -> ast.Expr:
+    """``expr``, where ``dim(g_t)`` is the ``dim(θ)`` that it equals."""
+    if isinstance(expr, ast.Call) and expr.function in ("dim", "numel"):
+        return replace(expr, arguments=(ast.Name(PARAMETER, ast.Time.INITIAL, expr.span),))
+    return expr
+
+
 def known(condition: ast.Expr, holds: bool = True) -> frozenset[Fact]:
     """The facts that follow from ``condition`` holding (or not holding)."""
     step = step_test(condition)
@@ -68,6 +89,7 @@ def known(condition: ast.Expr, holds: bool = True) -> frozenset[Fact]:
                 op = _NEGATED[op]
             if isinstance(left, ast.Number):
                 left, right, op = right, left, _SWAPPED[op]
+            left, right = _of_parameter(left), _of_parameter(right)
             stronger = {op, *_WEAKER.get(op, ())}
             return frozenset((ast.Compare((left, right), (o,), span), True) for o in stronger)
         case _:
@@ -89,6 +111,7 @@ def implies(facts: frozenset[Fact], condition: ast.Expr, holds: bool = True) -> 
                 op = _NEGATED[op]
             if isinstance(left, ast.Number):
                 left, right, op = right, left, _SWAPPED[op]
+            left, right = _of_parameter(left), _of_parameter(right)
             return (ast.Compare((left, right), (op,), span), True) in facts
         case _:
             return known(condition, holds) <= facts

@@ -133,6 +133,8 @@ class _Flow:
                 yield from self.read(expr)
             case ast.Cases():
                 yield from self.cases(expr, stmt)
+            case ast.Binary() if (brace := conditions.fallback(expr, self.table)) is not None:
+                yield from self.cases(brace, stmt)
             case ast.Binary(op="and" | "or" as op, left=left, right=right):
                 yield from self.reads(left, stmt)
                 outer, self.facts = self.facts, self.facts | conditions.known(left, holds=op == "and")

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from optdsl.check import walk
-from optdsl.check.collect import PLACEHOLDER, argument_name, is_torch_flag, placeholders, scalar_names
+from optdsl.check.collect import (
+    PLACEHOLDER,
+    argument_name,
+    is_parameter,
+    is_torch_flag,
+    placeholders,
+    scalar_names,
+)
 from optdsl.check.evaluate import evaluate
 from optdsl.check.model import CheckedOptimizer, Hyperparameter, SymbolTable
 from optdsl.check.suggest import did_you_mean
-from optdsl.source import Diagnostic, Label, Severity, Span
+from optdsl.source import Diagnostic, Fix, Label, Severity, Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
 
@@ -22,6 +29,8 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
         if is_torch_flag(declaration):
             yield from _torch_flag(declaration)
             continue
+        if is_parameter(declaration):
+            yield from _parameter(declaration)
         yield from _defaults(declaration)
         for constraint in declaration.constraints:
             yield from _constraint(declaration, constraint, subject)
@@ -51,7 +60,7 @@ def _order(inputs: tuple[ast.Input, ...]) -> Iterator[Diagnostic]:
     """Python wants arguments without default first."""
     optional: ast.Input | None = None
     for declaration in inputs:
-        if declaration.fixed or declaration.keyword_only:
+        if declaration.fixed or declaration.keyword_only or is_parameter(declaration):
             continue
         if declaration.defaults is not None or is_torch_flag(declaration):
             optional = optional or declaration
@@ -77,6 +86,18 @@ def _torch_flag(declaration: ast.Input) -> Iterator[Diagnostic]:
         yield Diagnostic("E408", f"the default of `{flag}` is `{shown}` in every optimizer", declaration.span)
     elif declaration.constraints or declaration.choices:
         yield Diagnostic("E408", f"`{flag}` is checked in the same way for every optimizer", declaration.span)
+
+
+def _parameter(declaration: ast.Input) -> Iterator[Diagnostic]:
+    """``θ_0 (params) where …`` says which parameters the optimizer takes, and nothing else."""
+    if declaration.defaults is not None or declaration.choices or len(declaration.names) > 1:
+        yield Diagnostic(
+            "E413", "the parameters have no default", declaration.span, help="write `θ_0 (params) where dim(θ_0) = 2`"
+        )
+    elif declaration.python_name not in (None, "params"):
+        fix = Fix(declaration.python_name_span, "params") if declaration.python_name_span else None
+        place = declaration.python_name_span or declaration.span
+        yield Diagnostic("E413", "the parameters are called `params`", place, help="write `θ_0 (params)`", fix=fix)
 
 
 def _defaults(declaration: ast.Input) -> Iterator[Diagnostic]:
@@ -111,7 +132,7 @@ def _default(declaration: ast.Input, default: ast.Expr) -> Iterator[Diagnostic]:
 def _constraint(declaration: ast.Input, constraint: ast.Constraint, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     table, condition = subject.table, constraint.condition
     used: dict[ast.Symbol, Hyperparameter] = {}
-    for expr in walk.walk(condition):
+    for expr in walk.read(condition):
         if isinstance(expr, ast.Name):
             entry = table.lookup(expr)
             if not isinstance(entry, Hyperparameter):

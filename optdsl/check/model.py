@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from optdsl.ir.nodes import DType, Rate
+from optdsl.ir.nodes import FULL, DType, Rate, Shape
 from optdsl.source import Diagnostic, Span
 from optdsl.syntax import ast
 
@@ -33,11 +33,16 @@ class Hyperparameter:
 
 @dataclass(frozen=True)
 class Buffer:
-    """A state; ``identifier`` is its key in ``state_dict``, ``rate`` ``ELEMENT`` (a tensor) or ``STEP`` (a scalar)."""
+    """A state; ``identifier`` is its key in ``state_dict``.
+
+    ``rate`` is ``ELEMENT`` for a tensor, of the given ``shape``, ``STEP`` for a scalar, and ``TENSOR`` for a scalar
+    that follows from tensors.
+    """
 
     identifier: str
     declaration: ast.State
     rate: Rate = Rate.ELEMENT
+    shape: Shape = FULL
 
     @property
     def optional(self) -> bool:

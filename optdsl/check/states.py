@@ -8,6 +8,7 @@ from optdsl.check import walk
 from optdsl.check.collect import declares_step, running_key, state_key
 from optdsl.check.evaluate import evaluate
 from optdsl.check.model import PARAMETER, Buffer, CheckedOptimizer, Local, Parameter
+from optdsl.check.vocabulary import PARAM_FACTS
 from optdsl.source import Diagnostic, Fix, Label, Severity
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
@@ -90,9 +91,8 @@ def _declaration(state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagno
             fix=Fix(state.name.span, first),
         )
     for expr in (state.value, state.condition):
-        for inner in walk.walk(expr) if expr is not None else ():
-            if expr is state.condition or not _is_initial_parameter(inner):
-                yield from _known_at_start(inner, state, subject)
+        if expr is not None:
+            yield from _known_at_start(expr, state, subject, expr is state.value)
     if state.condition is None and state.value is None and state.eager:
         yield Diagnostic(
             "E506",
@@ -106,10 +106,16 @@ def _is_initial_parameter(expr: ast.Expr) -> bool:
     return isinstance(expr, ast.Name) and expr.symbol == PARAMETER and expr.time is ast.Time.INITIAL
 
 
-def _known_at_start(expr: ast.Expr, state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
-    """Conditions are made from inputs, initial values from inputs and θ_0."""
+def _known_at_start(
+    expr: ast.Expr, state: ast.State, subject: CheckedOptimizer, in_value: bool
+) -> Iterator[Diagnostic]:
+    """Conditions are made from inputs and what is known of θ without looking at it, initial values from θ_0 too."""
     fix = None
     match expr:
+        case ast.Call(function=function) if function in PARAM_FACTS:
+            return
+        case ast.Name() if _is_initial_parameter(expr) and in_value:
+            return
         case ast.Name(symbol=symbol, time=time) if symbol == PARAMETER and time is not ast.Time.INITIAL:
             message = f"`{expr.span.text}` is not known when `{display(state.name.symbol)}` is set up"
             fix = Fix(expr.span, display(PARAMETER, ast.Time.INITIAL))
@@ -118,6 +124,8 @@ def _known_at_start(expr: ast.Expr, state: ast.State, subject: CheckedOptimizer)
         case ast.StepTime() | ast.Gradient():
             message = f"`{expr.span.text}` is not known when `{display(state.name.symbol)}` is set up"
         case _:
+            for inner in walk.children(expr):
+                yield from _known_at_start(inner, state, subject, in_value)
             return
     help = "initial values are made from inputs and `θ_0`, conditions from inputs alone"
     yield Diagnostic("E507", message, expr.span, help=help, fix=fix)

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from optdsl.check import walk
 from optdsl.check.model import Buffer, CheckedOptimizer, Local, Parameter
-from optdsl.ir.nodes import Rate
+from optdsl.check.vocabulary import PARAM_FACTS, reduces
+from optdsl.ir.nodes import FULL, Rate
 from optdsl.source import Diagnostic, Label, Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
@@ -85,9 +86,16 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     if first is None:
         return
     for buffer in subject.table.buffers.values():
-        if buffer.optional and buffer.rate is Rate.ELEMENT:
+        if buffer.shape != FULL:
+            yield _whole("a state that is not shaped like θ", buffer.declaration.name.span, first)
+        elif buffer.optional and buffer.rate is Rate.ELEMENT:
             yield _without_initial_value(buffer, first)
     yield from _Statements(subject, first).block(subject.optimizer.body, None)
+    bodies = [subject.optimizer.body, *(f.body for f in walk.called(subject.optimizer.body, subject.functions))]
+    for expr in (expr for body in bodies for expr in walk.expressions(body)):
+        what = _of_the_whole(expr)
+        if what:
+            yield _whole(what, expr.span, first)
 
 
 class _Statements:
@@ -154,6 +162,31 @@ class _Statements:
                 help="one loop is enough: its body is for one entry",
                 labels=(Label(_head(inside), "the loop around it"),),
             )
+
+
+def _whole(what: str, span: Span, loop: ast.ForSupport) -> Diagnostic:
+    return Diagnostic(
+        "E321",
+        f"{what} in a step of stored entries",
+        span,
+        note="a step reads the stored entries alone, and each is updated by itself",
+        labels=(Label(_head(loop), "the step goes over the stored entries here"),),
+    )
+
+
+def _of_the_whole(expr: ast.Expr) -> str:
+    """What ``expr`` asks of a tensor as a whole, in words; "" if it works element by element."""
+    match expr:
+        case ast.Call() if reduces(expr):
+            return "a reduction"
+        case ast.Call(function="transpose") | ast.Unary(op="transpose"):
+            return "a transpose"
+        case ast.Call(function=function) if function in PARAM_FACTS:
+            return f"`{function}`"
+        case ast.Binary(op="@"):
+            return "a matrix product"
+        case _:
+            return ""
 
 
 def _is_tensor(entry: object) -> bool:

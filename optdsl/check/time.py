@@ -20,7 +20,7 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
             for target in stmt.targets:
                 yield from _target(target, table)
         for expr in walk.own_expressions(stmt):
-            for inner in walk.walk(expr):
+            for inner in walk.read(expr):
                 if isinstance(inner, ast.Running):
                     continue
                 if isinstance(inner, ast.Name):

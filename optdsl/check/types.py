@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from optdsl.check import conditions
 from optdsl.check.model import (
     Buffer,
     CheckedOptimizer,
@@ -20,7 +21,21 @@ from optdsl.check.model import (
     SymbolTable,
     local_key,
 )
-from optdsl.ir.nodes import DType, Rate, Type, boolean, real
+from optdsl.check.vocabulary import PARAM_FACTS, reduces
+from optdsl.ir.nodes import (
+    FULL,
+    DType,
+    Extent,
+    Rate,
+    Shape,
+    ShapeError,
+    Type,
+    boolean,
+    broadcast,
+    product_shape,
+    real,
+    reduced,
+)
 from optdsl.source import Diagnostic, Label, Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
@@ -28,7 +43,12 @@ from optdsl.syntax.names import display
 Key = tuple[ast.Symbol, bool]
 Types = dict[Key, Type | None]
 
+PER_ROW, PER_COLUMN = Shape(Extent.ROWS, Extent.ONE), Shape(Extent.ONE, Extent.COLS)
+
 _WORDS = {DType.REAL: "a number", DType.BOOL: "a flag", DType.CHOICE: "a choice"}
+
+
+_SHAPES = {FULL: "a tensor shaped like θ", PER_ROW: "one number per row", PER_COLUMN: "one number per column"}
 
 
 def describe(type: Type) -> str:
@@ -38,30 +58,57 @@ def describe(type: Type) -> str:
     return "a tensor" if type.dtype is DType.REAL else f"{_WORDS[type.dtype]} per element"
 
 
+def describe_shape(type: Type) -> str:
+    """``type`` in the user's words, where the shape matters."""
+    if not type.is_tensor:
+        return describe(type)
+    return _SHAPES.get(type.shape, f"a matrix of {type.shape}")
+
+
 def hyperparameter_type(entry: Hyperparameter) -> Type:
     return Type(entry.dtype, Rate.CONSTANT if entry.fixed else Rate.GROUP)
 
 
 def joined(types: tuple[Type | None, ...], dtype: DType | None = None) -> Type | None:
-    """The type of a value computed from values of ``types``; None if one is unknown."""
+    """The type of a value computed element by element from values of ``types``; None if one is unknown.
+
+    Raises :class:`~optdsl.ir.nodes.ShapeError` where tensors do not fit.
+    """
     known = [t for t in types if t is not None]
     if len(known) < len(types):
         return None
-    return Type(dtype or known[-1].dtype, max(t.rate for t in known))
+    shapes = [t.shape for t in known if t.is_tensor]
+    return Type(dtype or known[-1].dtype, max(t.rate for t in known), broadcast(*shapes) if shapes else FULL)
 
 
 def infer_rates(body: tuple[ast.Stmt, ...], table: SymbolTable, functions: Mapping[str, ast.Function]) -> SymbolTable:
-    """``table`` with every state the scalar or the tensor that its initial value and ``body`` make of it."""
+    """``table`` with every state the scalar or the tensor that its declaration and ``body`` make of it."""
     buffers = {symbol: replace(buffer, rate=Rate.STEP) for symbol, buffer in table.buffers.items()}
+    for symbol, buffer in buffers.items():
+        if buffer.declaration.shape is not None:
+            type = TypeChecker(table, functions, Report()).expr(buffer.declaration.shape)
+            if type is not None and type.is_tensor:
+                buffers[symbol] = replace(buffer, rate=Rate.ELEMENT, shape=type.shape)
     while True:
         current = replace(table, buffers=buffers)
         checker = TypeChecker(current, functions, Report())
         checker.initial_values()
         checker.block(body)
-        tensors = {s for s, b in buffers.items() if s in checker.tensor_states and b.rate is not Rate.ELEMENT}
-        if not tensors:
+        buffers = {symbol: _widened(buffer, checker.state_types.get(symbol)) for symbol, buffer in buffers.items()}
+        if buffers == current.buffers:
             return current
-        buffers = {s: replace(b, rate=Rate.ELEMENT) if s in tensors else b for s, b in buffers.items()}
+
+
+def _widened(buffer: Buffer, type: Type | None) -> Buffer:
+    """``buffer`` as it must be to take a value of ``type``, if its declaration does not say otherwise."""
+    if type is None or buffer.declaration.shape is not None or type.rate <= buffer.rate < Rate.ELEMENT:
+        return buffer
+    if buffer.rate < Rate.ELEMENT:
+        return replace(buffer, rate=type.rate, shape=type.shape)
+    try:
+        return replace(buffer, shape=broadcast(buffer.shape, type.shape)) if type.is_tensor else buffer
+    except ShapeError:
+        return buffer
 
 
 def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
@@ -75,6 +122,8 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     for state in optimizer.states:
         if state.condition is not None:
             checker.condition(state.condition)
+        if state.shape is not None:
+            checker.tensor(state.shape, "the shape of a state")
     checker.block(optimizer.body)
     yield from report.diagnostics
 
@@ -84,8 +133,8 @@ class TypeChecker:
     """Gives every expression of one optimizer its type, and reports what does not fit.
 
     ``own`` is the optimizer's own text: what stands elsewhere is inherited, or a function's.
-    ``types`` holds what is assigned so far; ``tensor_states`` the states that were assigned a tensor; ``mask`` the rate
-    of the branch conditions around the current statement.
+    ``types`` holds what is assigned so far; ``state_types`` the type of what each state was assigned, where that is
+    made of tensors; ``mask`` the type of the branch conditions around the current statement.
     """
 
     table: SymbolTable
@@ -93,8 +142,8 @@ class TypeChecker:
     report: Report
     own: Span | None = None
     types: Types = field(default_factory=dict)
-    tensor_states: set[ast.Symbol] = field(default_factory=set)
-    mask: Rate = Rate.CONSTANT
+    state_types: dict[ast.Symbol, Type] = field(default_factory=dict)
+    mask: Type = real(Rate.CONSTANT)
     active: tuple[str, ...] = ()
     """The user functions whose bodies are being checked, innermost last."""
 
@@ -108,8 +157,8 @@ class TypeChecker:
         for symbol, buffer in self.table.buffers.items():
             if buffer.declaration.value is not None:
                 type = self.number(buffer.declaration.value, "an initial value")
-                if type is not None and type.rate is Rate.ELEMENT:
-                    self.tensor_states.add(symbol)
+                if type is not None and type.rate >= Rate.TENSOR:
+                    self.state_types[symbol] = type
 
     def statement(self, stmt: ast.Stmt) -> None:
         match stmt:
@@ -129,33 +178,51 @@ class TypeChecker:
         symbol = target.symbol
         if not self.active and isinstance(self.table.lookup(target), Buffer | Parameter):
             type = self.expect(type, DType.REAL, span, f"`{shown(target)}` is assigned")
-            if type is not None and max(type.rate, self.mask) is Rate.ELEMENT:
-                self.tensor_states.add(symbol)
-            elif type is not None and isinstance(self.table.lookup(target), Parameter):
-                self.error(
-                    "E309",
-                    "every element of θ is set to one number",
-                    span,
-                    "",
-                    "an update of θ is made from tensors, such as the gradient",
-                )
+            masked = self.joined((self.mask, type), span)
+            if masked is not None and masked.rate >= Rate.TENSOR:
+                self.state_types[symbol] = self.joined((self.state_types.get(symbol, masked), masked), span) or masked
+            if type is not None and masked is not None:
+                self.takes(target, type, masked, span)
         self.types[local_key(target)] = type
+
+    def takes(self, target: ast.Name, type: Type, masked: Type, span: Span) -> None:
+        """Reports a value that has not the shape of the state, or of θ, which takes it."""
+        entry = self.table.lookup(target)
+        if isinstance(entry, Parameter) and not masked.is_tensor:
+            mend = "an update of θ is made from tensors, such as the gradient"
+            self.error("E309", "every element of θ is set to one number", span, "", mend)
+            return
+        rate, shape = (entry.rate, entry.shape) if isinstance(entry, Buffer) else (Rate.ELEMENT, FULL)
+        wanted = Type(DType.REAL, rate, shape)
+        fits = masked.shape == shape if masked.is_tensor else shape == FULL
+        if rate is Rate.ELEMENT and not fits:
+            labels = (Label(entry.declaration.span, "the state"),) if isinstance(entry, Buffer) else ()
+            self.error(
+                "E313",
+                f"`{display(target.symbol)}` is {describe_shape(wanted)}, and this is {describe_shape(type)}",
+                span,
+                "",
+                "give the state the shape of its values after a colon: `R_0 ← 0 (row_var): mean(θ_0, over cols)`"
+                if isinstance(entry, Buffer)
+                else "θ takes a tensor of its own shape",
+                labels,
+            )
 
     def branch(self, branches: tuple[ast.Branch, ...], orelse: tuple[ast.Stmt, ...]) -> None:
         if not branches:
             self.block(orelse)
             return
         condition = self.condition(branches[0].condition)
-        rate = condition.rate if condition else Rate.GROUP
+        decided = replace(condition, dtype=DType.REAL) if condition else real(Rate.GROUP)
         before, outer = dict(self.types), self.mask
-        self.mask = max(outer, rate)
+        self.mask = self.joined((outer, decided), branches[0].condition.span) or decided
         self.block(branches[0].body)
         then, self.types = self.types, before
         self.branch(branches[1:], orelse)
-        self.types = self.merged(then, self.types, rate, branches[0].condition.span)
+        self.types = self.merged(then, self.types, decided, branches[0].condition.span)
         self.mask = outer
 
-    def merged(self, then: Types, orelse: Types, rate: Rate, span: Span) -> Types:
+    def merged(self, then: Types, orelse: Types, decided: Type, span: Span) -> Types:
         """The types after a branch: what either side leaves."""
         result: Types = {}
         for key in {**orelse, **then}:
@@ -164,17 +231,18 @@ class TypeChecker:
                 result[key] = None
             elif a == b and then.get(key) is orelse.get(key):
                 result[key] = a
-            elif a.dtype is not b.dtype:
+            elif a.dtype is not b.dtype or not _same_shape(a, b):
+                words = describe if a.dtype is not b.dtype else describe_shape
                 self.error(
                     "E306",
-                    f"`{display(key[0])}` is {describe(a)} on one path and {describe(b)} on another",
+                    f"`{display(key[0])}` is {words(a)} on one path and {words(b)} on another",
                     span,
                     "decided here",
                     "use two names",
                 )
                 result[key] = None
             else:
-                result[key] = Type(a.dtype, max(a.rate, b.rate, rate))
+                result[key] = self.joined((decided, a, b), span, a.dtype)
         return result
 
     # ------------------------------------------------------------------------------------------------ expressions
@@ -196,13 +264,19 @@ class TypeChecker:
                 return self.name(expr)
             case ast.Unary(op="not", operand=operand):
                 return self.condition(operand)
+            case ast.Unary(op="transpose", operand=operand):
+                return self.transposed(self.tensor(operand, "transposed"))
             case ast.Unary(operand=operand):
-                return self.number(operand, "negated" if expr.op == "-" else "transposed")
+                return self.number(operand, "negated")
+            case ast.Binary() if (brace := conditions.fallback(expr, None if self.active else self.table)) is not None:
+                return self.cases(brace)
             case ast.Binary(op="and" | "or", left=left, right=right):
-                return joined((self.condition(left), self.condition(right)))
+                return self.joined((self.condition(left), self.condition(right)), expr.span)
+            case ast.Binary(op="@"):
+                return self.product(expr)
             case ast.Binary(op=op, left=left, right=right):
                 use = f"an operand of `{_SHOWN.get(op, op)}`"
-                return joined((self.number(left, use), self.number(right, use)))
+                return self.joined((self.number(left, use), self.number(right, use)), expr.span)
             case ast.Compare():
                 return self.compare(expr)
             case ast.Call():
@@ -221,13 +295,50 @@ class TypeChecker:
                 return hyperparameter_type(entry)
             case Parameter():
                 return real(Rate.ELEMENT)
-            case Buffer(rate=rate):
+            case Buffer(rate=rate, shape=shape):
                 now = self.types.get(local_key(name)) if name.time is ast.Time.NOW else None
-                return now or real(rate)
+                return now or Type(DType.REAL, rate, shape)
             case Local():
                 return self.types.get(local_key(name))
             case None:
                 return None
+
+    def joined(self, types: tuple[Type | None, ...], span: Span, dtype: DType | None = None) -> Type | None:
+        """:func:`joined`; reports tensors that do not fit."""
+        try:
+            return joined(types, dtype)
+        except ShapeError:
+            shown = list(dict.fromkeys(describe_shape(t) for t in types if t is not None and t.is_tensor))
+            self.error("E311", f"{' and '.join(shown)} do not fit element by element", span, "", _FITTING)
+            return None
+
+    def tensor(self, expr: ast.Expr, use: str) -> Type | None:
+        """The type of ``expr``, which must be a tensor."""
+        type = self.number(expr, use)
+        if type is None or type.is_tensor:
+            return type
+        self.error("E312", f"`{expr.span.text}` is a number, and a tensor is needed", expr.span, use)
+        return None
+
+    @staticmethod
+    def transposed(type: Type | None) -> Type | None:
+        return None if type is None else replace(type, shape=type.shape.transposed)
+
+    def product(self, expr: ast.Binary) -> Type | None:
+        left, right = (self.tensor(side, "a factor of the matrix product") for side in (expr.left, expr.right))
+        if left is None or right is None:
+            return None
+        try:
+            return Type(DType.REAL, Rate.ELEMENT, product_shape(left.shape, right.shape))
+        except ShapeError:
+            self.error(
+                "E311",
+                f"the columns of `{expr.left.span.text}` are not the rows of `{expr.right.span.text}`",
+                expr.span,
+                f"`{expr.left.span.text}` is {left.shape}, `{expr.right.span.text}` {right.shape}",
+                "transpose one of them: `X @ Xᵀ`",
+            )
+            return None
 
     def number(self, expr: ast.Expr, use: str) -> Type | None:
         return self.expect(self.expr(expr), DType.REAL, expr.span, f"used as {use}" if use.startswith("an ") else use)
@@ -267,7 +378,7 @@ class TypeChecker:
         types = tuple(self.expr(operand) for operand in expr.operands)
         for i, op in enumerate(expr.ops):
             self.comparable(expr.operands[i : i + 2], types[i : i + 2], op)
-        return joined(types, DType.BOOL) if None not in types else None
+        return self.joined(types, expr.span, DType.BOOL) if None not in types else None
 
     def comparable(self, operands: tuple[ast.Expr, ...], types: tuple[Type | None, ...], op: str) -> None:
         left, right = types
@@ -340,7 +451,34 @@ class TypeChecker:
         if function is not None:
             return self.user_call(function, expr)
         use = f"an argument of `{expr.function}`"
-        return joined(tuple(self.number(a, use) for a in expr.arguments)) if expr.arguments else None
+        if not expr.arguments:
+            return None
+        if reduces(expr):
+            type = self.tensor(expr.arguments[0], "reduced")
+            return None if type is None else reduced(REDUCED_OVER[expr.over], type)
+        if expr.over:
+            mend = "sum, mean, norm, RMS, min and max reduce"
+            self.error("E314", f"`{expr.function}` does not reduce over anything", expr.span, "", mend)
+            return None
+        if expr.function in PARAM_FACTS:
+            self.fact(expr)
+            return real(Rate.GROUP)
+        if expr.function == "transpose":
+            return self.transposed(self.tensor(expr.arguments[0], "transposed"))
+        return self.joined(tuple(self.number(a, use) for a in expr.arguments), expr.span)
+
+    def fact(self, expr: ast.Call) -> None:
+        """Checks ``rows(X)`` and the like: what they are asked of is a tensor, shaped as θ where that is needed."""
+        (operand,) = expr.arguments
+        type = self.tensor(operand, f"an argument of `{expr.function}`")
+        if type is not None and expr.function not in ("rows", "cols") and type.shape != FULL:
+            self.error(
+                "E312",
+                f"`{expr.function}` is asked of what is shaped like θ, and `{operand.span.text}` is {type.shape}",
+                operand.span,
+                "",
+                f"write `{expr.function}(θ_0)`",
+            )
 
     def user_call(self, function: ast.Function, expr: ast.Call) -> Type | None:
         """The type of what ``function`` returns for the types of these arguments."""
@@ -349,7 +487,7 @@ class TypeChecker:
             return None
         names = (*function.arguments, *function.parameters)
         types = {local_key(name): type for name, type in zip(names, given, strict=False)}
-        inner = replace(self, types=types, tensor_states=set(), active=(*self.active, function.name))
+        inner = replace(self, types=types, state_types={}, active=(*self.active, function.name))
         for stmt in function.body:
             if isinstance(stmt, ast.Return):
                 return inner.expr(stmt.value)
@@ -358,7 +496,7 @@ class TypeChecker:
 
     def cases(self, expr: ast.Cases) -> Type | None:
         values = tuple(self.expr(case.value) for case in expr.cases)
-        conditions = tuple(self.condition(case.condition) for case in expr.cases if case.condition is not None)
+        decided = tuple(self.condition(case.condition) for case in expr.cases if case.condition is not None)
         if all(case.condition is not None for case in expr.cases):
             message = "this brace has no value where none of its conditions holds"
             self.error("E310", message, expr.cases[-1].span, "", "end it with a line `{ … otherwise`")
@@ -368,7 +506,11 @@ class TypeChecker:
                 "E306", "the lines of a brace are of different kinds", expr.span, "", "each is a number, or each a flag"
             )
             return None
-        return joined((*conditions, *values))
+        if len(set(map(_shape_of, values)) - {None}) > 1:
+            shown = " and ".join(dict.fromkeys(describe_shape(v) for v in values if v is not None))
+            self.error("E306", f"the lines of this brace are {shown}", expr.span, "", "each has the same shape")
+            return None
+        return self.joined((*decided, *values), expr.span)
 
     # ------------------------------------------------------------------------------------------------------- misc
 
@@ -379,6 +521,21 @@ class TypeChecker:
 
 
 _SHOWN = {"*": "·"}
+
+_FITTING = "values per row, or per column, fit with each other and with tensors shaped like θ; transpose a matrix first"
+
+REDUCED_OVER = {"": "all", "all": "all", "rows": "rows", "cols": "cols", "all parameters": "parameters"}
+"""What a reduction runs over, as the IR calls it."""
+
+
+def _shape_of(type: Type | None) -> Shape | None:
+    """The shape that a path gives a value: a number is spread over a tensor shaped like θ."""
+    return None if type is None or (type.shape == FULL and not type.is_tensor) else type.shape
+
+
+def _same_shape(a: Type, b: Type) -> bool:
+    """Whether two paths can leave these values under one name."""
+    return a.shape == b.shape if a.is_tensor or b.is_tensor else True
 
 
 def shown(name: ast.Name) -> str:

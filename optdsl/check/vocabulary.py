@@ -6,6 +6,8 @@ import builtins
 import keyword
 from dataclasses import dataclass
 
+from optdsl.syntax import ast
+
 
 @dataclass(frozen=True)
 class Builtin:
@@ -23,18 +25,33 @@ ELEMENTWISE: dict[str, Builtin] = {
 }
 """Functions applied element by element (or to scalars)."""
 
+REDUCTIONS = {"sum": "sum", "mean": "mean", "norm": "norm", "RMS": "rms", "max": "amax", "min": "amin"}
+"""Functions that reduce a tensor over rows, columns or all of it, and how the IR calls them. ``min`` and ``max`` do
+only where it says ``over``."""
+
+PARAM_FACTS = ("dim", "rows", "cols", "numel", "machine_epsilon")
+"""Functions that tell what is known of a tensor without looking at its elements."""
+
+CASTS = ("bfloat16", "float32")
+"""Functions that round to a dtype."""
+
 NOT_COMPILED: dict[str, str] = {
-    **dict.fromkeys(("mean", "sum", "RMS", "norm"), "a reduction over a tensor"),
-    **dict.fromkeys(("rows", "cols", "dim", "numel"), "the shape of the parameter"),
-    **dict.fromkeys(("transpose", "bfloat16"), "a matrix operation"),
-    "machine_epsilon": "the precision of the parameter's dtype",
     **dict.fromkeys(("history", "first", "last"), "a bounded history"),
     "evaluate": "a second evaluation of the loss",
     "support": "the stored entries of a sparse gradient",
 }
 """Functions of the language that the compiler does not lower yet, and what each is about."""
 
-FUNCTIONS = (*ELEMENTWISE, *NOT_COMPILED)
+FUNCTIONS = (*ELEMENTWISE, *REDUCTIONS, *PARAM_FACTS, *CASTS, "transpose", *NOT_COMPILED)
+
+ONE_TENSOR = ("sum", "mean", "norm", "RMS", *PARAM_FACTS, *CASTS, "transpose")
+"""Functions of one tensor."""
+
+
+def reduces(call: ast.Call) -> bool:
+    """Whether ``call`` is a reduction."""
+    return call.function in REDUCTIONS and (call.function not in ELEMENTWISE or bool(call.over))
+
 
 RESERVED_ARGUMENTS = frozenset(
     {"self", "params", "param_names", "closure", "defaults", "state", "param_groups", "named_parameters", "initial_lr"}

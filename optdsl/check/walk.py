@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from optdsl.check.vocabulary import PARAM_FACTS
 from optdsl.syntax import ast
 
 
@@ -31,6 +32,14 @@ def walk(expr: ast.Expr) -> Iterator[ast.Expr]:
     yield expr
     for child in children(expr):
         yield from walk(child)
+
+
+def read(expr: ast.Expr) -> Iterator[ast.Expr]:
+    """``expr`` and everything inside it whose value counts: what is asked for its shape is left out."""
+    yield expr
+    if not (isinstance(expr, ast.Call) and expr.function in PARAM_FACTS):
+        for child in children(expr):
+            yield from read(child)
 
 
 def names(expr: ast.Expr) -> Iterator[ast.Name]:

@@ -31,6 +31,10 @@ def import_(
         Path | None, typer.Option("-o", "--output", metavar="SPEC", help="The spec to write. Else it is printed.")
     ] = None,
     name: Annotated[str, typer.Option("--name", help="The optimizer's name; else the caption's or the file's.")] = "",
+    algorithm: Annotated[
+        int | None,
+        typer.Option("--algorithm", metavar="N", help="Which algorithm of the file, if there are several.", min=1),
+    ] = None,
     error_format: Annotated[ErrorFormat, typer.Option("--error-format", help="How mistakes are printed.")] = (
         ErrorFormat.TEXT
     ),
@@ -45,12 +49,14 @@ def import_(
         documented = read_class(source)
         if isinstance(documented, Diagnostic):
             _fail(documented, error_format)
-        imported = read_latex(documented.source, name or documented.name, documented.summary, documented.defaults)
+        imported = read_latex(
+            documented.source, name or documented.name, documented.summary, documented.defaults, algorithm
+        )
     else:
         text = read_source(source)
         if isinstance(text, Diagnostic):
             _fail(text, error_format)
-        imported = read_latex(text, name)
+        imported = read_latex(text, name, algorithm=algorithm)
     failed = None
     if imported.text is not None and output is not None:
         failed = write_whole(str(output), imported.text)

@@ -47,15 +47,20 @@ def show_stage(unit: Unit, stage: Stage) -> str:
         case Stage.FOREACH:
             return emit_functions(unit.program).multi_tensor
         case Stage.TRITON:
-            return emit([unit])[unit.kernel_file]
+            return emit([unit]).get(unit.kernel_file, without_kernel(unit))
         case Stage.NATIVE:
-            return emit([unit])[unit.native_file]
+            return emit([unit]).get(unit.native_file, without_kernel(unit))
         case Stage.CLASS:
             return emit([unit])[unit.class_file]
         case Stage.LATEX:
             return annotated(unit.checked.optimizer, unit.checked.functions.values())
         case Stage.MARKDOWN:
             return markdown(unit.checked.optimizer)
+
+
+def without_kernel(unit: Unit) -> str:
+    """What is shown in place of a fused kernel that there is none of."""
+    return f"# {unit.program.name} has no such kernel: not every element is updated by itself.\n"
 
 
 def flat(unit: Unit) -> str:

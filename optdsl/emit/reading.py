@@ -10,13 +10,19 @@ from dataclasses import replace
 
 from optdsl.check.model import CheckedOptimizer, Report
 from optdsl.check.types import TypeChecker, hyperparameter_type
-from optdsl.ir.nodes import DType, Rate, Type, real
+from optdsl.ir.nodes import FULL, DType, Rate, Type
 from optdsl.syntax import ast
 from optdsl.syntax.printer import columns, unparse
 
 INDENT = "    "
 
-RATES = {Rate.CONSTANT: "", Rate.GROUP: " per group", Rate.STEP: " per step", Rate.ELEMENT: " per element"}
+RATES = {
+    Rate.CONSTANT: "",
+    Rate.GROUP: " per group",
+    Rate.STEP: " per step",
+    Rate.TENSOR: " per tensor",
+    Rate.ELEMENT: " per element",
+}
 DTYPES = {DType.REAL: "number", DType.BOOL: "flag", DType.CHOICE: "choice"}
 
 Row = tuple[str, str]
@@ -32,7 +38,10 @@ def reading(checked: CheckedOptimizer) -> str:
             (f"{unparse(h.name)} is {h.identifier}", _type(hyperparameter_type(h)))
             for h in table.hyperparameters.values()
         ],
-        "states": [(_state(b.declaration, b.identifier), _type(real(b.rate))) for b in table.buffers.values()],
+        "states": [
+            (_state(b.declaration, b.identifier), _type(Type(DType.REAL, b.rate, b.shape)))
+            for b in table.buffers.values()
+        ],
         "step": list(_block(optimizer.body, checker)),
     }
     width = max((columns(text) for rows in sections.values() for text, _ in rows), default=0)
@@ -53,7 +62,9 @@ def _type(type_: Type | None) -> str:
     """``: number per group``, ``: tensor``, …; nothing where the type is not known."""
     if type_ is None:
         return ""
-    return ": tensor" if type_ == real(Rate.ELEMENT) else f": {DTYPES[type_.dtype]}{RATES[type_.rate]}"
+    if type_.is_tensor and type_.dtype is DType.REAL:
+        return ": tensor" if type_.shape == FULL else f": tensor {type_.shape}"
+    return f": {DTYPES[type_.dtype]}{RATES[type_.rate]}"
 
 
 def _block(body: Iterable[ast.Stmt], checker: TypeChecker) -> Iterator[Row]:

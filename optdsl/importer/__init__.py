@@ -30,9 +30,13 @@ NOT_COMPILED, DROPPED_UPDATE, DEFAULT_ORDER = "E905", "E212", "E404"
 """Codes of the checker: a concept that is not compiled; ``θ_{t-1}`` read too late; a default before none."""
 
 _BOX = re.compile(r"\\begin\{(aligned|align\*?|alignat\*?|algorithmic|algorithm2e|algorithm\*?)\}")
+_ASSIGNS = re.compile(r"\\(?:leftarrow|gets|longleftarrow)(?![A-Za-z])|=")
 _SIGNS = re.compile(_BOX.pattern + r"|\\(?:leftarrow|gets|longleftarrow)(?![A-Za-z])")
 """What an algorithm has, and prose has not."""
-_CAPTION = re.compile(r"\\(?:caption|TitleOfAlgo)\{\s*(?:\\textsc\{|\\textbf\{)?\s*([A-Za-z][A-Za-z0-9]*)")
+_CAPTION = re.compile(
+    r"\\(?:caption|TitleOfAlgo)\{\s*(?:The\s|Our\s|Proposed\s)?\s*"
+    r"(?:\\(?:text(?:sc|bf|it|tt|rm|sf)|emph)\{)?\s*([A-Za-z][A-Za-z0-9]*)"
+)
 
 
 @dataclass(frozen=True)
@@ -48,21 +52,32 @@ class Imported:
 
 
 def read_latex(
-    source: Source, name: str = "", doc: str = "", defaults: Mapping[str, object] = MappingProxyType({})
+    source: Source,
+    name: str = "",
+    doc: str = "",
+    defaults: Mapping[str, object] = MappingProxyType({}),
+    algorithm: int | None = None,
 ) -> Imported:
-    """The spec that the first algorithm of ``source`` spells. Never raises.
+    """The spec that an algorithm of ``source`` spells. Never raises.
 
-    ``name`` (else that of the caption or the file) and ``doc`` are the optimizer's, ``defaults`` its arguments'.
+    ``algorithm`` counts from 1; without it, the first is read, and others are told of. ``name`` (else that of the
+    caption or the file) and ``doc`` are the optimizer's, ``defaults`` its arguments'.
     """
     notes = read_notes(source)
-    start, end = _extent(source.text, notes.end if notes else 0)
+    places = _algorithms(source.text, notes.end if notes else 0)
+    if algorithm is not None and not 1 <= algorithm <= len(places):
+        return Imported(None, None, (_no_such(source, algorithm, places),))
+    start, end = places[(algorithm or 1) - 1]
     nodes, diagnostics = read_nodes(source, start, end)
     rows = rows_of(nodes)
     if not rows or not _SIGNS.search(source.text, start, end):
         what = Diagnostic("E702", "there is no algorithm here", Span(source, start, start), help=_HELP)
         return Imported(None, None, (*diagnostics, what))
-    box = write_box(source, rows, name or _name(source), doc, notes)
+    caption = _caption(source, start, end, alone=len(places) == 1)
+    box = write_box(source, rows, name or caption or _file_name(source), doc, notes)
     found = [*diagnostics, *box.diagnostics]
+    if algorithm is None and len(places) > 1 and not notes:
+        found.append(_others(source, places))
     parsed = parse(Source(source.name, box.writer.text))
     found += _not_following(map(box.writer.diagnostic, parsed.diagnostics), diagnostics, box.diagnostics)
     if parsed.module is None or diagnostics or any(d.severity is Severity.ERROR for d in box.diagnostics):
@@ -87,13 +102,47 @@ def read_latex(
 _HELP = r"an `aligned`, `algorithmic` or `algorithm2e` environment is read, with `\leftarrow` or `\gets` in its rows"
 
 
-def _extent(text: str, start: int) -> tuple[int, int]:
-    """Where the first algorithm begins and ends; all of the text if no environment can be told."""
-    begin = _BOX.search(text, start)
-    if begin is None:
-        return start, len(text)
-    end = text.find(rf"\end{{{begin[1]}}}", begin.end())
-    return begin.start(), len(text) if end < 0 else end
+def _algorithms(text: str, start: int) -> list[tuple[int, int]]:
+    """Where each algorithm begins and ends; one, all of the text, if no environment can be told."""
+    found: list[tuple[int, int]] = []
+    at = start
+    while (begin := _BOX.search(text, at)) is not None:
+        end = text.find(rf"\end{{{begin[1]}}}", begin.end())
+        at = len(text) if end < 0 else end
+        found.append((begin.start(), at))
+    return [place for place in found if _ASSIGNS.search(text, *place)] or found[:1] or [(start, len(text))]
+
+
+def _others(source: Source, places: Sequence[tuple[int, int]]) -> Diagnostic:
+    """That there are more algorithms than the first."""
+    message = f"there are {len(places)} algorithms here, and this is the first"
+    help_ = f"choose with `--algorithm`: {_listed(source, places)}"
+    first = Span(source, places[0][0], _line_end(source, places[0][0]))
+    return Diagnostic("W701", message, first, help=help_, severity=Severity.WARNING)
+
+
+def _no_such(source: Source, algorithm: int, places: Sequence[tuple[int, int]]) -> Diagnostic:
+    message = f"there is no algorithm {algorithm} here"
+    return Diagnostic("E705", message, Span(source, 0, 0), help=f"there is {_listed(source, places)}")
+
+
+def _listed(source: Source, places: Sequence[tuple[int, int]]) -> str:
+    """``1 (Adam, line 3) or 2 (AdaMax, line 40)``."""
+    alone = len(places) == 1
+    listed = [
+        f"{i} ({', '.join(filter(None, (_caption(source, *place, alone), f'line {_line(source, place[0])}')))})"
+        for i, place in enumerate(places, 1)
+    ]
+    return " or ".join(filter(None, (", ".join(listed[:-1]), listed[-1])))
+
+
+def _line(source: Source, at: int) -> int:
+    return source.line_column(at)[0]
+
+
+def _line_end(source: Source, at: int) -> int:
+    end = source.text.find("\n", at)
+    return len(source.text) if end < 0 else end
 
 
 def _not_following(
@@ -106,12 +155,17 @@ def _not_following(
             yield diagnostic
 
 
-def _name(source: Source) -> str:
-    """The optimizer's name: of the caption, else of the file."""
-    caption = _CAPTION.search(source.text)
+def _caption(source: Source, start: int, end: int, alone: bool) -> str:
+    """The optimizer's name in the caption of a box, or of the one box that there is; empty if there is none."""
+    caption = _CAPTION.search(source.text, start, end) or (_CAPTION.search(source.text) if alone else None)
+    return caption[1][0].upper() + caption[1][1:] if caption else ""
+
+
+def _file_name(source: Source) -> str:
+    """The optimizer's name, of the file."""
     words = [] if source.name.startswith("<") else re.findall(r"[A-Za-z0-9]+", PurePath(source.name).stem)
-    name = caption[1] if caption else "".join(word[0].upper() + word[1:] for word in words)
-    return name[0].upper() + name[1:] if name[:1].isalpha() else "Imported"
+    name = "".join(word[0].upper() + word[1:] for word in words)
+    return name if name[:1].isalpha() else "Imported"
 
 
 def _checked(module: ast.Module, filled_in: bool) -> list[Diagnostic]:

@@ -241,6 +241,9 @@ def _row(row: Row, context: Context) -> list[Writer]:
                 line.write("for ", row.start, row.start)
                 line.append(translate(_trimmed(row.nodes), context))
                 line.write(" do", row.end, row.end)
+            elif re.match(r"(?!i\b)[A-Za-z] ?=", text):
+                _inner_loop(row, context)
+                return []
             else:
                 line.write("for i = 0, 1, …, d-1 do", row.start, row.end)
             return [line]
@@ -249,16 +252,33 @@ def _row(row: Row, context: Context) -> list[Writer]:
             line.append(translate(_trimmed(row.nodes), context))
             return [line]
         case "while":
-            place = Span(context.source, row.start, row.end)
-            message = "a loop inside the step has no counterpart in the language"
-            context.diagnostics.append(Diagnostic("E703", message, place))
+            _inner_loop(row, context)
             return []
         case "return":
             line.write("return ", row.start, row.start)
             line.append(translate(_trimmed(_formula(row.nodes)), context))
             return [line]
+    _condition_in_words(row, context)
     written = (_statement(part, row, context) for part in _statements(row.nodes))
     return [line for line in written if line is not None]
+
+
+def _inner_loop(row: Row, context: Context) -> None:
+    message = "a loop inside the step has no counterpart in the language"
+    help_ = "the outermost loop is the one over the steps; write what a round of this one does, or import that alone"
+    context.report("E703", message, row.start, row.end, help_)
+
+
+def _condition_in_words(row: Row, context: Context) -> None:
+    """Reports ``$x_t \\gets a$ if $t > 1$``: prose is left out, and this would change the meaning."""
+    nodes = meaningful(row.nodes)
+    formulas = [i for i, n in enumerate(nodes) if n.kind not in ("text", "dollar", "space")]
+    for i, node in enumerate(nodes):
+        between = formulas and formulas[0] < i < formulas[-1]
+        if node.kind == "text" and between and re.match(r"(?:if|when|unless|else|otherwise)\b", node.text):
+            help_ = r"write it as `\If{…} … \Else … \EndIf`"
+            context.report("E703", "a condition behind an assignment is not read", node.start, node.end, help_)
+            return
 
 
 def _statement(nodes: Sequence[Node], row: Row, context: Context) -> Writer | None:
@@ -298,7 +318,7 @@ def _statements(nodes: Sequence[Node]) -> list[list[Node]]:
     targets: list[Node] = []
     for part in split(_formula(nodes), ","):
         comma = [Node("char", ",", part[0].start, part[0].start)] if part else []
-        if any(n.is_command(r"\leftarrow", r"\gets", r"\longleftarrow") or n.is_char("=") for n in part):
+        if any(map(_assigns, part)):
             parts.append([*targets, *(comma if targets else []), *part])
             targets = []
         elif parts:
@@ -312,7 +332,7 @@ def _formula(nodes: Sequence[Node], condition: bool = False) -> list[Node]:
     """``nodes`` without the prose between formulas and the ``$`` around them; in a ``condition`` some words count."""
     mathematics = any(n.kind == "dollar" for n in nodes)
     out: list[Node] = []
-    for node in meaningful(nodes):
+    for node in meaningful(nodes) if condition or not mathematics else _without_remarks(nodes):
         if node.kind == "text" and mathematics:
             if condition:
                 out += [node] if re.fullmatch(r"and|or|not", node.text) or not out else []
@@ -321,6 +341,35 @@ def _formula(nodes: Sequence[Node], condition: bool = False) -> list[Node]:
         elif node.kind != "dollar":
             out.append(node)
     return out
+
+
+def _without_remarks(nodes: Sequence[Node]) -> list[Node]:
+    """``nodes`` without the formulas that only belong to prose: in its brackets, or behind it and no assignment."""
+    out: list[Node] = []
+    depth, behind_prose = 0, False
+    for piece in _pieces(meaningful(nodes)):
+        if piece[0].kind == "text":
+            out += piece if depth == 0 else []
+            text = piece[0].text
+            depth = max(0, depth + text.count("(") - text.count(")"))
+            behind_prose = bool(re.search(r"[A-Za-z]", text)) and any(n.kind not in ("text", "dollar") for n in out)
+        elif depth == 0 and (not behind_prose or any(map(_assigns, piece))):
+            out += piece
+    return out
+
+
+def _pieces(nodes: Sequence[Node]) -> list[list[Node]]:
+    """``nodes`` apart at prose: each piece is one text, or a formula."""
+    pieces: list[list[Node]] = []
+    for node in nodes:
+        if not pieces or node.kind == "text" or pieces[-1][0].kind == "text":
+            pieces.append([])
+        pieces[-1].append(node)
+    return pieces
+
+
+def _assigns(node: Node) -> bool:
+    return node.is_command(r"\leftarrow", r"\gets", r"\longleftarrow") or node.is_char("=")
 
 
 def _trimmed(nodes: Sequence[Node]) -> list[Node]:

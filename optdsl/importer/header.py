@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from optdsl.importer.names import Context, Name, closing, read_name, skip, split, without_comma
+from optdsl.importer.names import Context, Name, closing, group_or_node, read_name, skip, split, without_comma
 from optdsl.importer.nodes import TEXT_COMMANDS, Node, meaningful, plain
 
 FIELD_NAMES = {
     "learning_rate": "lr", "step_size": "lr", "stepsize": "lr", "base_learning_rate": "lr", "epsilon": "eps",
-    "epsilons": "eps", "weightdecay": "weight_decay", "weight_decay_coefficient": "weight_decay",
+    "initial_learning_rate": "lr", "epsilons": "eps", "weightdecay": "weight_decay",
+    "weight_decay_coefficient": "weight_decay",
     "momentum_coefficient": "momentum", "momentum_factor": "momentum",
 }  # fmt: skip
 """What torch calls the arguments that papers call otherwise."""
@@ -46,7 +47,8 @@ class InputItem:
     @property
     def python_name(self) -> str:
         """The label as an identifier, or nothing."""
-        return identifier(self.label)
+        name = identifier(self.label)
+        return FIELD_NAMES.get(name.removesuffix("s"), name) if len(self.names) == 1 else name
 
 
 @dataclass
@@ -62,7 +64,8 @@ class StateItem:
 
 def identifier(label: str) -> str:
     """``label`` as a Python name; empty where it is an explanation rather than a name."""
-    words = re.findall(r"[A-Za-z0-9]+", re.sub(r"\s*_\s*(?=\d)", "", label.lower()))
+    label = re.sub(r"^initiali[sz]e\b|^the\b", "", label.lower().strip())
+    words = re.findall(r"[A-Za-z0-9]+", re.sub(r"\s*_\s*(?=\d)", "", label))
     if not words or len(words) > MOST_WORDS or not words[0][0].isalpha():
         return ""
     name = "_".join(words)
@@ -98,6 +101,8 @@ class _Inputs:
                 yield from self._labelled(*label)
             elif node.kind == "text" and node.text == "and":
                 self.at += 1
+            elif node.kind == "text" and node.text.startswith(":") and self.pending:
+                yield from self._explained(node)
             elif node.kind == "text":
                 yield from self._flush()
                 self.lead = node.text.strip(" ,;:.")
@@ -116,6 +121,8 @@ class _Inputs:
                 self._default()
             elif node.is_char("("):
                 self._tuple()
+            elif node.is_command(r"\{", r"\lbrace"):
+                self._sequence()
             else:
                 self._symbol()
         yield from self._flush()
@@ -158,6 +165,11 @@ class _Inputs:
             first = self.pending[0]
             yield InputItem(names, label, place.start, place.end, first.default, first.choices)
         self.pending, self.lead = [], ""
+
+    def _explained(self, node: Node) -> Iterator[InputItem]:
+        r"""``$\alpha$: step size``; what follows in the row explains too."""
+        yield from self._labelled(node.text[1:].partition("(")[0].strip(" ,;."), node)
+        self.at = next((i for i in range(self.at, len(self.nodes)) if self.nodes[i].is_char(";")), len(self.nodes))
 
     def _flush(self) -> Iterator[InputItem]:
         """The symbols read so far, which no label follows: what precedes them names them, or nothing does."""
@@ -219,6 +231,12 @@ class _Inputs:
             if read is not None:
                 self.pending.append(InputItem([read[0]], start=read[0].start, end=read[0].end))
 
+    def _sequence(self) -> None:
+        r"""``\{\alpha_t\}_{t=1}^T``: a value for every step."""
+        self._tuple()
+        while self.at + 1 < len(self.nodes) and self.nodes[self.at].is_char("_^"):
+            self.at = group_or_node(self.nodes, self.at + 1)[1]
+
     def _set_text(self) -> str:
         start = self.at
         self._skip_set()
@@ -241,8 +259,16 @@ class _Inputs:
     def _default(self) -> None:
         start = self.at
         self._skip_set()
-        if self.pending:
-            self.pending[-1].default = without_comma(self.nodes[start : self.at])
+        if not self.pending:
+            return
+        value = without_comma(self.nodes[skip(self.nodes, start) : self.at])
+        if value and value[0].is_char("("):  # (β₁, β₂) = (0.9, 0.999)
+            parts = split(value[1 : closing(value, 0)], ",")
+            if 1 < len(parts) <= len(self.pending):
+                for item, part in zip(self.pending[-len(parts) :], parts, strict=True):
+                    item.default = without_comma(part)
+                return
+        self.pending[-1].default = value
 
 
 def _alternatives(name: Name) -> list[Name]:

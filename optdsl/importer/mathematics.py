@@ -47,6 +47,25 @@ def translate(nodes: Sequence[Node], context: Context) -> Writer:
     return translator.out.stripped()
 
 
+def _single_tokens(nodes: Sequence[Node]) -> list[Node]:
+    r"""``nodes`` with the arguments of fractions and roots apart, as TeX takes them: ``\frac12`` is ``\frac{1}{2}``."""
+    out: list[Node] = []
+    waiting = 0
+    for node in nodes:
+        rest = node
+        while waiting and rest.kind in ("number", "word") and len(rest.text) > 1:
+            if rest.kind == "number" and not rest.text.isdigit():
+                break
+            out.append(Node(rest.kind, rest.text[0], rest.start, rest.start + 1))
+            rest = Node(rest.kind, rest.text[1:], rest.start + 1, rest.end)
+            waiting -= 1
+        out.append(rest)
+        waiting -= waiting > 0 and rest.kind != "space"
+        if node.kind == "command" and (node.text in _FRACTIONS or node.text == r"\sqrt"):
+            waiting = 2 if node.text in _FRACTIONS else 1
+    return out
+
+
 @dataclass
 class _Translator:
     context: Context
@@ -54,7 +73,7 @@ class _Translator:
     after_value: bool = False
 
     def run(self, nodes: Sequence[Node]) -> None:
-        nodes = meaningful(nodes)
+        nodes = _single_tokens(meaningful(nodes))
         at = 0
         while at < len(nodes):
             at = self._node(nodes, at)
@@ -301,8 +320,6 @@ class _Translator:
             message = f"`{node.text}` needs two groups: `{node.text}{{a}}{{b}}`"
             self.context.report("E006", message, node.start, node.end)
             return behind
-        if second is first or (first.kind == "number" and len(first.text) > 1):  # \frac12
-            self.context.report("E006", f"`{node.text}` needs its arguments in braces", node.start, first.end)
         self.out.write(" ((", node.start, node.end)
         self._bracketed(above)
         self.out.write(")/(", first.end, second.start)

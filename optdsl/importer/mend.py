@@ -74,6 +74,7 @@ def mend(optimizer: ast.Optimizer, box: Box, defaults: Mapping[str, object]) -> 
     optimizer, states = _with_states(optimizer)
     optimizer = _inputs(optimizer, box.flags)
     optimizer, inputs = _with_inputs(optimizer)
+    optimizer = _tuples(optimizer)
     optimizer = _with_conditions(optimizer)
     optimizer, filled = with_defaults(optimizer, defaults)
     return Mended(optimizer, inputs, states, filled)
@@ -353,6 +354,37 @@ def _with_inputs(optimizer: ast.Optimizer) -> tuple[ast.Optimizer, frozenset[Sym
         optimizer, lambda n: replace(n, time=Time.NONE) if isinstance(n, ast.Name) and n.symbol in undated else n
     )
     return replace(changed, inputs=(*changed.inputs, *added.values())), frozenset(added)
+
+
+def _tuples(optimizer: ast.Optimizer) -> ast.Optimizer:
+    """``β₁`` and ``β₂``, which the page gives no name, are one argument ``betas``."""
+    inputs: list[ast.Input] = []
+    for declaration in optimizer.inputs:
+        last = inputs[-1] if inputs else None
+        if last is not None and _counts_on(last, declaration):
+            names = (*last.names, *declaration.names)
+            defaults = (*(last.defaults or ()), *(declaration.defaults or ())) or None
+            plural = python_name(replace(names[0].symbol, subscript="")) + "s"
+            inputs[-1] = replace(last, names=names, python_name=plural, defaults=defaults)
+        else:
+            inputs.append(declaration)
+    return replace(optimizer, inputs=tuple(inputs))
+
+
+def _counts_on(last: ast.Input, following: ast.Input) -> bool:
+    """Whether ``following`` is ``β₂`` behind ``β₁``."""
+    symbol, known = following.names[0].symbol, last.names
+    unnamed = following.python_name is None and (last.python_name is None or len(known) > 1)
+    alike = all(replace(name.symbol, subscript="") == replace(symbol, subscript="") for name in known)
+    counted = [*(name.symbol.subscript for name in known), symbol.subscript]
+    return (
+        unnamed
+        and alike
+        and len(symbol.base) == 1
+        and counted == [str(n) for n in range(1, len(counted) + 1)]
+        and (last.defaults is None) == (following.defaults is None)
+        and not (last.choices or following.choices or last.keyword_only != following.keyword_only)
+    )
 
 
 def _scheduled(body: tuple[ast.Stmt, ...]) -> Iterator[Symbol]:

@@ -142,6 +142,7 @@ def plain(nodes: Sequence[Node]) -> str:
 
 
 TEXT_COMMANDS = frozenset(
+    r"\textsuperscript \textsubscript "
     r"\text \textrm \textbf \textit \texttt \textsf \textsc \mbox \mathrm \mathbf \mathit \mathsf \mathtt \bf \it \rm "
     r"\emph \operatorname \operatorname* \boldsymbol \bm \mathcal \mathbb \mathscr \mathfrak \ensuremath".split()
 )

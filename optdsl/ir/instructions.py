@@ -28,6 +28,12 @@ class Instruction:
     - ``choose``: a if s else b, no access
     - ``copy``: a's buffer takes b's value;  ``alias``: another name, no access
     - ``store``: the state ``target`` gets ``operands[0]`` as its buffer, no access
+    - the reductions of :data:`~optdsl.ir.nodes.REDUCTIONS`, of a; ``matmul``: a @ b;  ``transpose``: a view of a, no
+      access;  ``bfloat16``, ``float32``: a rounded to what that dtype has
+    - ``call``: the procedure ``function`` of the operands and scalars, whose places ``layout`` tells as of ``where``
+    - ``scalar``: the scalar ``target`` is s, no access;  ``assign``: the scalar state ``target`` takes the value s
+
+    ``small`` are those of the operands and the target that are no whole tensors: scalars, values per row or column.
     """
 
     op: str
@@ -37,17 +43,20 @@ class Instruction:
     in_place: bool = False
     out: bool = False
     layout: str = ""
+    function: str = ""
+    small: frozenset[str] = frozenset()
 
     @property
     def accesses(self) -> int:
         """Whole tensors read and written; one read twice by one operation counts once."""
-        if self.op in ("alias", "choose", "store"):
+        if self.op in ("alias", "choose", "store", "transpose", "scalar", "assign"):
             return 0
+        written = self.target not in self.small
         if self.op == "full_like":
-            return 1
+            return int(written)
         if self.op == "copy":
-            return 2
-        return len(set(self.operands)) + 1
+            return 2 * written
+        return len(set(self.operands) - self.small) + written
 
 
 @dataclass(frozen=True)

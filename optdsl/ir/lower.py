@@ -16,6 +16,8 @@ from functools import reduce
 from optdsl.check import conditions, stored
 from optdsl.check.collect import declares_step, local_identifier, running_key
 from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, Local, Parameter
+from optdsl.check.types import REDUCED_OVER
+from optdsl.check.vocabulary import PARAM_FACTS, REDUCTIONS, reduces
 from optdsl.ir import nodes as ir
 from optdsl.ir import signature
 from optdsl.ir.fold import fold
@@ -24,7 +26,7 @@ from optdsl.source import Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
 
-BINARY = {"+": "add", "-": "sub", "*": "mul", "/": "div", "^": "pow", "and": "and", "or": "or"}
+BINARY = {"+": "add", "-": "sub", "*": "mul", "/": "div", "^": "pow", "@": "matmul", "and": "and", "or": "or"}
 COMPARE = {"=": "eq", "≠": "ne", "<": "lt", "≤": "le", ">": "gt", "≥": "ge", "is": "eq", "is not": "ne"}
 START = {"*": ir.Const(1), "+": ir.Const(0)}
 """What a running product or sum is before the first step."""
@@ -52,6 +54,7 @@ def lower(checked: CheckedOptimizer) -> ir.Program:
         new_states=tuple((s.key, body.values[s.key]) for s in states),
         stored_only=any(True for _ in stored.loops(optimizer)),
         needs_sparse=stored.needs_sparse(optimizer),
+        param_checks=signature.param_checks(optimizer.inputs, optimizer.name, body.expr),
         counts_steps=_reads_time(block) or any(declares_step(s) for s in optimizer.states),
         source=optimizer.span.source,
     )
@@ -67,7 +70,7 @@ def _state(buffer: Buffer, body: _Body) -> ir.State | None:
         condition = None
     initial = None if declaration.value is None else body.closed(declaration.value)
     symbol = display(declaration.name.symbol)
-    return ir.State(buffer.identifier, symbol, buffer.rate, initial, condition, declaration.eager)
+    return ir.State(buffer.identifier, symbol, buffer.rate, initial, condition, declaration.eager, buffer.shape)
 
 
 def _reads_time(block: ir.Block) -> bool:
@@ -98,7 +101,7 @@ class _Body:
         self.block: list[ir.Stmt] = []
         self.values: dict[str, ir.Expr] = {"param": ir.Param()}
         for buffer in self.table.buffers.values():
-            self.values[buffer.identifier] = ir.StateValue(buffer.identifier, buffer.rate)
+            self.values[buffer.identifier] = ir.StateValue(buffer.identifier, buffer.rate, buffer.shape)
         self.state_keys = set(self.values)
         self.running_states: dict[str, ir.State] = {}
         self._running: dict[tuple[str, ir.Expr], str] = {}
@@ -193,7 +196,7 @@ class _Body:
         if isinstance(condition, ir.Const):
             (then if condition.value else orelse)()
             return
-        if condition.type.rate is ir.Rate.ELEMENT:
+        if condition.type.rate >= ir.Rate.TENSOR:
             self.masked(condition, then, orelse, stmt.span)
         else:
             self.conditional(condition, first.condition, then, orelse, stmt.span)
@@ -229,7 +232,7 @@ class _Body:
             self.block.append(ir.If(condition, arms[0].block, arms[1].block, tuple(merges), span))
 
     def masked(self, condition: ir.Expr, then: Callable[[], None], orelse: Callable[[], None], span: Span) -> None:
-        """A branch decided per element: both sides are computed, and each element takes its own."""
+        """A branch decided by tensors: both sides are computed, and each element takes its own."""
         if not _is_atom(condition):
             condition = self.let("mask", condition, None, span)
         outer, self._masked = self._masked, True
@@ -271,8 +274,8 @@ class _Body:
                 return ir.Hyper(identifier, dtype)
             case Parameter() if name.time in (ast.Time.PREVIOUS, ast.Time.INITIAL):
                 return ir.Param()
-            case Buffer(identifier=identifier, rate=rate) if name.time is ast.Time.PREVIOUS:
-                return ir.StateValue(identifier, rate)
+            case Buffer(identifier=identifier, rate=rate, shape=shape) if name.time is ast.Time.PREVIOUS:
+                return ir.StateValue(identifier, rate, shape)
             case Parameter(identifier=identifier) | Buffer(identifier=identifier) | Local(identifier=identifier):
                 return self.values[identifier]
             case None:
@@ -293,7 +296,9 @@ class _Body:
             case ast.Name():
                 return self.name(expr)
             case ast.Unary(op=op, operand=operand):
-                return fold({"-": "neg", "not": "not"}[op], self.expr(operand))
+                return fold({"-": "neg"}.get(op, op), self.expr(operand))
+            case ast.Binary() if (brace := self.fallback(expr)) is not None:
+                return self.cases(brace.cases, brace.span)
             case ast.Binary(op=op, left=left, right=right):
                 return fold(BINARY[op], self.expr(left), self.expr(right))
             case ast.Compare():
@@ -327,12 +332,24 @@ class _Body:
         if function is not None:
             return self.inline(function, expr)
         arguments = [self.expr(a) for a in expr.arguments]
+        if reduces(expr):
+            return self.reduction(f"{REDUCTIONS[expr.function]}_{REDUCED_OVER[expr.over]}", arguments[0], expr.span)
+        if expr.function in PARAM_FACTS:
+            return _fact(expr.function, arguments[0].type.shape)
         if expr.function == "clamp":
             value, low, high = arguments
             return fold("min", fold("max", value, low), high)
         if len(arguments) == 1:
             return fold(expr.function, arguments[0])
         return reduce(lambda a, b: fold(expr.function, a, b), arguments)
+
+    def reduction(self, op: str, operand: ir.Expr, span: Span) -> ir.Expr:
+        """A reduction; one over all parameters has a statement of its own, at which all of them meet."""
+        value = ir.Op(op, (operand,))
+        return self.let("total", value, None, span) if ir.REDUCTIONS[op].over == "parameters" else value
+
+    def fallback(self, expr: ast.Binary) -> ast.Cases | None:
+        return conditions.fallback(expr, None if self._function is not None else self.table)
 
     def inline(self, function: ast.Function, call: ast.Call) -> ir.Expr:
         """The value of a call: the function's statements on the arguments, in names of its own."""
@@ -371,7 +388,7 @@ class _Body:
             raise AssertionError("both arms have a value")
         asks_presence = any(isinstance(e, ir.Present) for e in ir.walk(condition))
         scalar = not (then.result.type.is_tensor or orelse.result.type.is_tensor or asks_presence)
-        if scalar or condition.type.rate is ir.Rate.ELEMENT:
+        if scalar or condition.type.rate >= ir.Rate.TENSOR:
             self.block += [*then.block, *orelse.block]
             return fold("select", condition, then.result, orelse.result)
         blocks, values = [], []
@@ -392,11 +409,11 @@ class _Body:
             key = running_key(expr)
             number = sum(k == key or k.startswith(f"{key}_") for k in self.running_states)
             key = f"{key}_{number + 1}" if number else key
-            rate = ir.Rate.ELEMENT if summand.type.is_tensor else ir.Rate.STEP
-            self.running_states[key] = ir.State(key, expr.span.text, rate, START[expr.op])
+            rate, shape = max(summand.type.rate, ir.Rate.STEP), summand.type.shape
+            self.running_states[key] = ir.State(key, expr.span.text, rate, START[expr.op], shape=shape)
             self._running[written] = key
             self.state_keys.add(key)
-            self.assign(key, fold(BINARY[expr.op], ir.StateValue(key, rate), summand), expr.span)
+            self.assign(key, fold(BINARY[expr.op], ir.StateValue(key, rate, shape), summand), expr.span)
         return self.values[self._running[written]]
 
 
@@ -410,4 +427,12 @@ def _as_if(stmt: ast.Assign, value: ast.Cases) -> ast.If:
 def _merged(merge: ir.Merge, condition: ir.Expr) -> ir.Ref:
     """The merged value; what a condition per step chooses is itself a value per step."""
     type = merge.ref.type
-    return ir.Ref(merge.name, ir.Type(type.dtype, max(type.rate, condition.type.rate)))
+    return ir.Ref(merge.name, replace(type, rate=max(type.rate, condition.type.rate)))
+
+
+def _fact(name: str, shape: ir.Shape) -> ir.Expr:
+    """What ``name`` says of a tensor of ``shape``, in terms of θ."""
+    if name not in ("rows", "cols"):
+        return ir.ParamFact(name)
+    extent = shape.rows if name == "rows" else shape.cols
+    return ir.Const(1) if extent is ir.Extent.ONE else ir.ParamFact(extent.value)

@@ -245,7 +245,8 @@ class Op:
         rate = Rate.ELEMENT if self.op == "full" else max(a.type.rate for a in self.args)
         shape = FULL
         if self.op in REDUCTIONS:
-            rate, shape = _reduced(REDUCTIONS[self.op].over, self.args[0].type)
+            of = reduced(REDUCTIONS[self.op].over, self.args[0].type)
+            rate, shape = of.rate, of.shape
         elif self.op == "matmul":
             shape = product_shape(*(a.type.shape for a in self.args))
         elif self.op == "transpose":
@@ -309,12 +310,13 @@ class Reduction:
 REDUCTIONS = {f"{fold}_{over}": Reduction(fold, over) for fold, over in _REDUCTIONS}
 
 
-def _reduced(over: str, operand: Type) -> tuple[Rate, Shape]:
-    """Rate and shape of a reduction; a scalar is reduced as the tensor that is this scalar everywhere."""
+def reduced(over: str, operand: Type) -> Type:
+    """The type of a reduction; a scalar is reduced as the tensor that is this scalar everywhere."""
     if over in ("all", "parameters"):
-        return Rate.TENSOR, FULL
+        return real(Rate.TENSOR)
     shape = operand.shape
-    return Rate.ELEMENT, Shape(Extent.ONE, shape.cols) if over == "rows" else Shape(shape.rows, Extent.ONE)
+    left = Shape(Extent.ONE, shape.cols) if over == "rows" else Shape(shape.rows, Extent.ONE)
+    return Type(DType.REAL, Rate.ELEMENT, left)
 
 
 NOT_ELEMENTWISE = frozenset((*REDUCTIONS, "matmul", "transpose"))
@@ -472,6 +474,14 @@ TORCH_FLAGS = ("maximize", "foreach", "capturable", "differentiable", "fused")
 
 
 @dataclass(frozen=True)
+class ParamSize:
+    """The size of a parameter, shown in a message."""
+
+
+MessagePart = str | Argument | Scalar | ParamSize
+
+
+@dataclass(frozen=True)
 class Check:
     """A constructor check: raise ``ValueError(message)`` unless ``condition`` holds (expressions over ``Hyper``).
 
@@ -480,7 +490,7 @@ class Check:
     """
 
     condition: Expr
-    message: tuple[str | Argument | Scalar, ...]
+    message: tuple[MessagePart, ...]
     argument: str = ""
 
 
@@ -552,6 +562,20 @@ class Program:
         """What the step and its states ask of θ: names of :data:`PARAM_FACTS`, in their order."""
         read = {n.name for x in self._expressions() for n in walk(x) if isinstance(n, ParamFact)}
         return tuple(name for name in PARAM_FACTS if name in read)
+
+    @property
+    def is_shaped(self) -> bool:
+        """Whether rows and columns count, so that the real view of a complex θ, which has one dimension more, will not
+        do."""
+        ops = {n.op for x in self._expressions() for n in walk(x) if isinstance(n, Op)}
+        sides = {op for op, of in REDUCTIONS.items() if of.over in ("rows", "cols")} | {"matmul", "transpose"}
+        return bool(self.facts) or any(s.shape != FULL for s in self.states) or not ops.isdisjoint(sides)
+
+    @property
+    def meets(self) -> bool:
+        """Whether something is reduced over all parameters, so that their steps wait for each other."""
+        ops = {n.op for x in self._expressions() for n in walk(x) if isinstance(n, Op)}
+        return any(REDUCTIONS[op].over == "parameters" for op in ops if op in REDUCTIONS)
 
     @property
     def is_elementwise(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from optdsl.check import walk
-from optdsl.check.collect import PLACEHOLDER, argument_name, is_torch_flag, placeholders
+from optdsl.check.collect import PLACEHOLDER, argument_name, is_parameter, is_torch_flag, placeholders
 from optdsl.check.model import Hyperparameter, SymbolTable
 from optdsl.ir import nodes as ir
 from optdsl.syntax import ast
@@ -14,13 +14,13 @@ from optdsl.syntax.names import display
 WORDS = {"lr": "learning rate", "eps": "epsilon value"}
 """What torch calls an argument in ``Invalid …: {value}``, where it is not ``{name} value``."""
 
-Message = tuple[str | ir.Argument | ir.Scalar, ...]
+Message = tuple[ir.MessagePart, ...]
 LowerExpr = Callable[[ast.Expr], ir.Expr]
 
 
 def arguments(inputs: tuple[ast.Input, ...], table: SymbolTable, lower: LowerExpr) -> tuple[ir.Argument, ...]:
     """The constructor arguments, one per line of ``input:``."""
-    return tuple(_argument(declaration, table, lower) for declaration in inputs)
+    return tuple(_argument(declaration, table, lower) for declaration in inputs if not is_parameter(declaration))
 
 
 def _argument(declaration: ast.Input, table: SymbolTable, lower: LowerExpr) -> ir.Argument:
@@ -49,6 +49,7 @@ def checks(
 ) -> tuple[ir.Check, ...]:
     """The constructor's checks, in the order of the spec; those that fixed inputs decide are left out."""
     found = []
+    inputs = tuple(declaration for declaration in inputs if not is_parameter(declaration))
     for declaration in inputs:
         for constraint in declaration.constraints:
             condition = lower(constraint.condition)
@@ -59,6 +60,18 @@ def checks(
             else:
                 message = tuple(_written_message(constraint.message, inputs, arguments))
             found.append(ir.Check(condition, message, argument_name(declaration)))
+    return tuple(found)
+
+
+def param_checks(inputs: tuple[ast.Input, ...], name: str, lower: LowerExpr) -> tuple[ir.Check, ...]:
+    """The constraints on the parameters; ``{params}`` in a message shows the size of the one that is refused."""
+    found = []
+    for constraint in (c for declaration in inputs if is_parameter(declaration) for c in declaration.constraints):
+        text = constraint.message or f"{name} takes parameters with {constraint.condition.span.text}, not {{params}}"
+        message = tuple(
+            ir.ParamSize() if i % 2 else part for i, part in enumerate(PLACEHOLDER.split(text)) if i % 2 or part
+        )
+        found.append(ir.Check(lower(constraint.condition), message, "params"))
     return tuple(found)
 
 

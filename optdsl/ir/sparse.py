@@ -33,6 +33,8 @@ class SparseSupport:
 
 def sparse_support(program: Program) -> SparseSupport:
     """When ``program`` (as lowered) takes sparse gradients; ``rest`` holds wherever ``rows`` does."""
+    if not program.is_elementwise:
+        return SparseSupport(FALSE, FALSE)
     start: dict[str, Expr] = {state.key: StateValue(state.key) for state in program.tensor_states}
     initial = {state.key: ZERO if state.initial is None else state.initial for state in program.tensor_states}
     rows = _unchanged(program, start, {})

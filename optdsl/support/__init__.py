@@ -3,9 +3,9 @@
 Compiled packages carry a copy of this one. It needs torch alone (and Triton where a fused step runs on a GPU).
 """
 
-from . import foreach, scalars
+from . import facts, foreach, reductions, scalars
 from .optimizer import BaseOptimizer
-from .state import computed_state, copied_state, full_state, scalar_state
+from .state import computed_state, copied_state, full_state, matrix_state, number_state, scalar_state
 from .stored import StoredOptimizer
 
 __all__ = [
@@ -13,8 +13,12 @@ __all__ = [
     "StoredOptimizer",
     "computed_state",
     "copied_state",
+    "facts",
     "foreach",
     "full_state",
+    "matrix_state",
+    "number_state",
+    "reductions",
     "scalar_state",
     "scalars",
 ]

@@ -73,6 +73,13 @@ def logical_not(x: bool | Tensor) -> bool | Tensor:
     return x.logical_not() if isinstance(x, Tensor) else not x
 
 
+def rounded(x: Scalar, dtype: torch.dtype) -> Scalar:
+    """``x`` as near as ``dtype`` has it, in the dtype that it is in."""
+    if isinstance(x, Tensor):
+        return x.to(dtype).to(x.dtype)
+    return torch.tensor(x, dtype=dtype).item()
+
+
 def full_like(tensor: Tensor, x: Scalar, dtype: torch.dtype | None = None) -> Tensor:
     """``x`` everywhere, in ``tensor``'s shape and (unless given) dtype; autograd follows ``x``."""
     dtype = dtype or tensor.dtype

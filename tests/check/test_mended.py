@@ -147,6 +147,8 @@ MENDED: dict[str, Edits] = {
     "stored/update_on_the_other_path": (
         ("    θ_t ← θ_{t-1} - 0.1 γ g_t", "    for i in support(g_t) do\n                θ_t ← θ_{t-1} - 0.1 γ g_t"),
     ),
+    "stored/reduction": (("RMS(g_t) / √rows(θ_{t-1})", "t"),),
+    "stored/state_per_row": ((": mean(θ_0, over cols)", ": θ_0"),),
     "stored/support_of_a_state": (("support(m_t)", "support(d_t)"),),
     "stored/loop_in_loop": (("        for i in support(g_t) do\n            if t", "        if t"),),
     "stored/loop_in_function": (("    for i in support(x) do\n        y", "    y"),),
@@ -218,6 +220,18 @@ MENDED: dict[str, Edits] = {
         ("with grow", "with averaged_update"),
     ),
     "modules/mistake_in_applied_transform": (("if u_t", "if u_t ≠ 0"), ("gated(ρ)", "gated(γ)")),
+    "types/rows_with_columns": (("γ m_t g_t", "γ m_t @ g_t"),),
+    "types/product_of_rows": (("g_t @ g_t", "g_t @ g_tᵀ @ g_t"),),
+    "types/norm_of_a_number": (("‖γ‖", "‖g_t‖"), ("rows(γ)", "rows(θ_0)")),
+    "types/shape_of_the_state": (("m_{t-1} + g_t", "m_{t-1} + mean(g_t, over cols)"), ("γ m_t", "γ m_t g_t")),
+    "types/two_shapes_on_two_paths": (("mean(m_t, over rows)", "m_t - mean(m_t, over rows)"),),
+    "types/over_of_a_root": (("sqrt(m_{t-1} + g_t", "sum(m_{t-1} + g_t"), ("γ m_t", "γ m_t g_t")),
+    "types/total_under_a_condition": (
+        ("        if t > 10\n", "        s ← sum(m_t², over all parameters)\n        if t > 10\n"),
+        ("+ sum(m_t², over all parameters)\n        else", "+ s\n        else"),
+    ),
+    "types/norm_of_all_parameters": (("norm(m_t, over all parameters)", "√sum(m_t², over all parameters)"),),
+    "inputs/named_parameters": (("(weights) = 0", "(params)"), ("{shape}", "{params}")),
     "modules/two_transforms_of_one_name": (
         ("\n\ntransform twice", "\n\ntransform thrice"),
         ("u_t + u_t", "u_t + u_t + u_t" + TRANSFORMED.format("twice, thrice")),

@@ -95,7 +95,7 @@ def run_variant(case: Case, variant: str) -> Trajectory:
 
     params = [torch.tensor(case.param) for _ in range(2)]
     start = interpret.initial_state(program, case.hypers, case.param, scalar_dtype=np.float64)
-    on = {s.key: interpret.exists(s, case.hypers) for s in program.states}
+    on = {s.key: interpret.exists(s, case.hypers, case.param) for s in program.states}
     states = {
         s.key: [torch.tensor(start[s.key]) if s.key in start else None for _ in params] if on[s.key] else []
         for s in program.states

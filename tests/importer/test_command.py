@@ -34,6 +34,19 @@ def test_a_spec_is_written(tmp_path: Path) -> None:
     assert run("import", str(BOXES / "lion.tex"), "-o", str(tmp_path / "none" / "x.opt")).exit_code == 1
 
 
+def test_one_of_several_algorithms() -> None:
+    both = (BOXES / "kingma.tex").read_text() + "In words.\n" + (BOXES / "adax.tex").read_text()
+    first, second = run("import", "-", given=both), run("import", "-", "--algorithm", "2", given=both)
+    assert (first.exit_code, first.stdout) == (0, (BOXES / "kingma.opt").read_text())
+    assert (second.exit_code, second.stdout) == (0, (BOXES / "adax.opt").read_text())
+    assert "1 (Adam, line 1) or 2 (AdaX, line 24)" in first.stderr
+    assert not second.stderr
+    assert run("import", "-", "--algorithm", "1", given=both).stderr == ""
+    third = run("import", "-", "--algorithm", "3", given=both)
+    assert (third.exit_code, third.stdout) == (1, "")
+    assert "there is no algorithm 3 here" in third.stderr
+
+
 def test_the_standard_input() -> None:
     result = run("import", "-", "--name", "Mine", given=(BOXES / "cases.tex").read_text())
     assert result.exit_code == 0

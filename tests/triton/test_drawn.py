@@ -30,7 +30,7 @@ def test_the_kernel_means_what_the_program_means(interpreted: Package, case: Cas
     program, count = case.program, 2
     params = [torch.tensor(case.param) for _ in range(count)]
     start = interpret.initial_state(program, case.hypers, case.param, scalar_dtype=np.float64)
-    exists = {s.key: interpret.exists(s, case.hypers) for s in program.states}
+    exists = {s.key: interpret.exists(s, case.hypers, case.param) for s in program.states}
     states = {
         s.key: [torch.tensor(start[s.key]) if s.key in start else None for _ in params] if exists[s.key] else []
         for s in program.states

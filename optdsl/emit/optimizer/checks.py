@@ -8,7 +8,20 @@ from itertools import pairwise
 from optdsl.emit.optimizer.quoting import f_string, literal
 from optdsl.emit.optimizer.values import group_value, unpack
 from optdsl.emit.python.expressions import HostPrinter
-from optdsl.ir.nodes import Argument, Check, Const, Expr, Hyper, Op, Program, Scalar, walk
+from optdsl.ir.nodes import (
+    Argument,
+    Check,
+    Const,
+    Expr,
+    Hyper,
+    MessagePart,
+    Op,
+    ParamFact,
+    ParamSize,
+    Program,
+    Scalar,
+    walk,
+)
 
 NEGATED = {"lt": "ge", "ge": "lt", "le": "gt", "gt": "le", "eq": "ne", "ne": "eq"}
 MIRRORED = {"gt": "lt", "ge": "le"}
@@ -33,13 +46,20 @@ def check_lines(program: Program) -> Iterator[str]:
         yield f"    raise ValueError({_message((f'Invalid {argument.name} value: ', argument.scalars[0]))})"
 
 
+def param_check_lines(program: Program) -> Iterator[str]:
+    """The statements that raise ValueError for a parameter that the optimizer does not take."""
+    for check in program.param_checks:
+        yield f"if {_violation(check.condition)}:"
+        yield f"    raise ValueError({_message(check.message)})"
+
+
 def _read(checks: tuple[Check, ...]) -> set[str]:
     """The scalars that the checks read or show."""
     names = {node.name for check in checks for node in walk(check.condition) if isinstance(node, Hyper)}
     return names | {part.name for check in checks for part in check.message if isinstance(part, Scalar)}
 
 
-def _message(parts: tuple[str | Argument | Scalar, ...]) -> str:
+def _message(parts: tuple[MessagePart, ...]) -> str:
     shown: list[tuple[bool, str]] = []
     for part in parts:
         match part:
@@ -47,12 +67,24 @@ def _message(parts: tuple[str | Argument | Scalar, ...]) -> str:
                 shown.append((True, name))
             case Argument(name=name):
                 shown.append((True, f"group['{name}']"))
+            case ParamSize():
+                shown.append((True, "param.size()"))
             case _:
                 shown.append((False, part))
     return f_string(shown)
 
 
-_print = HostPrinter(lambda expr: expr.name if isinstance(expr, Hyper) else str(expr))
+def _name(expr: Expr) -> str:
+    match expr:
+        case Hyper(name):
+            return name
+        case ParamFact(name):
+            return f"facts.{name}(param)"
+        case _:
+            raise ValueError(f"not known before the step: {expr}")
+
+
+_print = HostPrinter(_name)
 
 
 def _violation(condition: Expr) -> str:

@@ -6,23 +6,29 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, reduce
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from optdsl.emit.lines import folded
 from optdsl.emit.optimizer import signature
-from optdsl.emit.optimizer.checks import check_lines
+from optdsl.emit.optimizer.checks import check_lines, param_check_lines
 from optdsl.emit.optimizer.quoting import docstring, literal
 from optdsl.emit.optimizer.values import argument_of, group_value, printer, tensor_printer, unpack
 from optdsl.emit.python import emit_functions, hyperparameters, reads_step
-from optdsl.ir.nodes import Const, Hyper, Param, Program, Rate, State, walk
+from optdsl.ir.nodes import FULL, Const, Expr, Extent, Hyper, Op, Param, ParamFact, Program, Rate, State, walk
 from optdsl.ir.sparse import FALSE, TRUE, SparseSupport, conjuncts, negated, sparse_support
+
+EXTENTS = {Extent.ONE: "1", Extent.ROWS: "facts.rows(param)", Extent.COLS: "facts.cols(param)"}
+"""How a module asks for the size of one dimension of a state."""
 
 WIDTH = 120
 """Prose is folded to this width."""
 
-SUPPORT = ("computed_state", "copied_state", "foreach", "full_state", "scalar_state", "scalars")
+SUPPORT = (
+    "computed_state", "copied_state", "facts", "foreach", "full_state", "matrix_state", "number_state", "reductions",
+    "scalar_state", "scalars",
+)  # fmt: skip
 """What a module may need of ``_support`` besides the base class."""
 
 
@@ -36,10 +42,11 @@ def emit_module(program: Program, algorithm: str = "") -> str:
     functions = [function for function in functions if function]
     parameters = list(signature.signature(program))
     checks = list(check_lines(program))
+    param_checks = list(param_check_lines(program))
     init_state = list(_init_state(program))
     support = sparse_support(program)
     base = "StoredOptimizer" if program.stored_only else "BaseOptimizer"
-    used = set(re.findall(r"\b(\w+)[.(]", "\n".join([*functions, *parameters, *checks, *init_state])))
+    used = set(re.findall(r"\b(\w+)[.(]", "\n".join([*functions, *parameters, *checks, *param_checks, *init_state])))
     return (
         _environment()
         .get_template("module.py.j2")
@@ -54,6 +61,7 @@ def emit_module(program: Program, algorithm: str = "") -> str:
             defaults=list(signature.defaults(program)),
             older=list(_older(program)),
             checks=checks,
+            param_checks=param_checks,
             unpacked=list(unpack(program, hyperparameters(program))),
             hyperparameters=list(_hyperparameters(program)),
             state_keys=_state_keys(program),
@@ -102,6 +110,19 @@ def _attributes(program: Program) -> Iterator[tuple[str, str]]:
         yield "_needs_sparse", "True"
     if any(state.eager for state in program.states):
         yield "_eager", "True"
+    if any(state.rate is Rate.TENSOR for state in program.states):
+        of_tensors = (state.key for state in program.states if state.rate is Rate.TENSOR)
+        yield "_device_scalars", _tuple(map(literal, of_tensors))
+    if any(asks_for_facts(state) for state in program.states):
+        yield "_shaped_states", _tuple(literal(state.key) for state in program.states if asks_for_facts(state))
+    if program.facts:
+        yield "_facts", _tuple(map(literal, program.facts))
+    if not program.is_elementwise:
+        yield "_fusible", "False"
+    if program.is_shaped:
+        yield "_takes_complex", "False"
+    if program.meets:
+        yield "_meets", "True"
 
 
 def _older(program: Program) -> Iterator[str]:
@@ -127,9 +148,25 @@ def _state_keys(program: Program) -> str:
     """The tuple of state keys, each only under its condition."""
     show = printer(program)
     return _tuple(
-        literal(state.key) + ("" if state.condition is None else f" if {show(state.condition)} else None")
+        literal(state.key)
+        + ("" if (condition := group_condition(state)) is None else f" if {show(condition)} else None")
         for state in program.states
     )
+
+
+def asks_for_facts(state: State) -> bool:
+    """Whether the parameter decides if it has ``state``."""
+    return state.condition is not None and any(isinstance(n, ParamFact) for n in walk(state.condition))
+
+
+def group_condition(state: State) -> Expr | None:
+    """What must hold of a group for any parameter of it to have ``state``; None if nothing must."""
+    of_group = [
+        condition
+        for condition in (() if state.condition is None else conjuncts(state.condition))
+        if not any(isinstance(n, ParamFact) for n in walk(condition))
+    ]
+    return reduce(lambda a, b: Op("and", (a, b)), of_group) if of_group else None
 
 
 def _check_sparse(program: Program, support: SparseSupport) -> Iterator[str]:
@@ -162,13 +199,20 @@ def _init_state(program: Program) -> Iterator[str]:
 
 
 def _initial(program: Program, state: State) -> str:
-    if state.initial == Param():
+    initial = state.initial or Const(0)
+    if initial == Param():
         return "copied_state(param)"
-    if state.initial is not None and state.initial.type.is_tensor:
-        return f"computed_state(lambda param: {tensor_printer(program)(state.initial)}, param)"
-    value = printer(program)(state.initial or Const(0))
-    if state.rate is not Rate.ELEMENT:
+    reads_param = any(isinstance(n, Param) for n in walk(initial))
+    value = (tensor_printer if reads_param else printer)(program)(initial)
+    if state.rate is Rate.STEP:
         return f"scalar_state({value}, param, group)"
-    if state.initial == Const(0):
+    if state.rate is Rate.TENSOR:
+        return f"number_state({value}, param)"
+    if state.shape != FULL:
+        rows, cols = (EXTENTS[extent] for extent in (state.shape.rows, state.shape.cols))
+        return f"matrix_state({value}, param, {rows}, {cols})"
+    if initial.type.is_tensor:
+        return f"computed_state(lambda param: {value}, param)"
+    if initial == Const(0):
         return "torch.zeros_like(param, memory_format=torch.preserve_format)"
     return f"full_state({value}, param)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from optdsl.emit.python.expressions import HostPrinter, TensorPrinter
-from optdsl.ir.nodes import Argument, Expr, Hyper, Param, Program
+from optdsl.ir.nodes import Argument, Expr, Hyper, Param, ParamFact, Program
 
 
 def argument_of(program: Program, scalar: str) -> Argument:
@@ -33,7 +33,7 @@ def unpack(program: Program, scalars: Iterable[str]) -> Iterator[str]:
 
 
 def printer(program: Program) -> HostPrinter:
-    """Prints expressions over hyperparameters, read from ``group``."""
+    """Prints expressions over hyperparameters, read from ``group``, and facts about ``param``."""
     return HostPrinter(lambda expr: _known_at_start(program, expr))
 
 
@@ -45,4 +45,6 @@ def tensor_printer(program: Program) -> TensorPrinter:
 def _known_at_start(program: Program, expr: Expr) -> str:
     if isinstance(expr, Hyper):
         return group_value(program, expr.name)
+    if isinstance(expr, ParamFact):
+        return f"facts.{expr.name}(param)"
     raise ValueError(f"not known before the step: {expr}")

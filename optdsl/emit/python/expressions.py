@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 
 from optdsl.ir.nodes import (
+    FULL,
+    REDUCTIONS,
     Call,
     Const,
     DType,
@@ -111,6 +113,18 @@ def _is_quotient(x: Expr) -> bool:
     return isinstance(x, Op) and x.op in ("mul", "div")
 
 
+REDUCED_DIMENSIONS = {"rows": -2, "cols": -1}
+
+
+def reduction(op: str, operand: str) -> str:
+    """A reduction of one tensor, as a call of ``_support.reductions``."""
+    of = REDUCTIONS[op]
+    if of.over == "parameters":
+        return f'(yield "{of.fold}", reductions.{of.fold}({operand}))'
+    dim = f", dim={REDUCED_DIMENSIONS[of.over]}" if of.over in REDUCED_DIMENSIONS else ""
+    return f"reductions.{of.fold}({operand}{dim})"
+
+
 class TensorPrinter(HostPrinter):
     """Values that may be tensors: operators, and the functions of ``_support.scalars``.
 
@@ -137,8 +151,27 @@ class TensorPrinter(HostPrinter):
                 return self.text(a)
             case Op("full", (a,)):
                 return f"scalars.full_like(param, {self(a)})", _ATOM
+            case Op(op, (a,)) if op in REDUCTIONS:
+                operand = a if a.type.is_tensor else Op("full", (a,))
+                return reduction(op, self(operand)), _ATOM
+            case Op("matmul", (a, b)):
+                return f"{self.within(a, _PRODUCT)} @ {self.within(b, _SIGN)}", _PRODUCT
+            case Op("transpose", (a,)):
+                return f"{self.within(a, _ATOM)}.mT", _ATOM
+            case Op("bfloat16" | "float32" as op, (a,)):
+                return f"scalars.rounded({self(a)}, torch.{op})", _ATOM
             case Op("select", (c, a, b)):
-                like = ", like=param" if x.type.is_tensor else ""
+                like = ", like=param" if x.type.is_tensor and x.type.shape == FULL else ""
                 return f"scalars.where({self(c)}, {self(a)}, {self(b)}{like})", _ATOM
             case Op(op, args):
                 return f"scalars.{_FUNCTIONS.get(op, op)}({', '.join(self(a) for a in args)})", _ATOM
+
+
+class MixedPrinter(TensorPrinter):
+    """Numbers of the host as on the host, and what follows from reductions as :class:`TensorPrinter` prints it."""
+
+    def text(self, x: Expr) -> tuple[str, int]:
+        return super().text(x) if x.type.rate >= Rate.TENSOR else HostPrinter.text(self, x)
+
+    def function(self, x: Op) -> tuple[str, int]:
+        return super().function(x) if x.type.rate >= Rate.TENSOR else HostPrinter.function(self, x)

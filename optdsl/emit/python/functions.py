@@ -9,7 +9,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from optdsl.emit.lines import folded
-from optdsl.emit.python.expressions import HostPrinter, TensorPrinter
+from optdsl.emit.python.expressions import HostPrinter, MixedPrinter, TensorPrinter
 from optdsl.emit.python.names import Variables
 from optdsl.emit.python.operations import ForeachPrinter, LoopPrinter, branch_lines, plural
 from optdsl.ir.instructions import Code, instructions
@@ -23,6 +23,7 @@ from optdsl.ir.nodes import (
     Let,
     Op,
     Param,
+    ParamFact,
     Present,
     Program,
     Rate,
@@ -35,6 +36,7 @@ from optdsl.ir.nodes import (
 )
 from optdsl.ir.passes import Split, optimize, predicate_step_branches, split_scalars
 from optdsl.ir.passes.rewrite import expressions
+from optdsl.ir.passes.scalars import device_scalars
 from optdsl.ir.passes.select import CAPTURABLE, FOREACH, LOOP, select
 
 
@@ -42,9 +44,10 @@ from optdsl.ir.passes.select import CAPTURABLE, FOREACH, LOOP, select
 class PythonFunctions:
     """The text of one top-level function per variant.
 
-    All take ``(params, grads, *states, *, [step,] <hyperparameters>, maximize)``: lists of tensors, one list per state
-    in the order of the spec, and one step count and one value of each scalar state for all of them. A step of the
-    stored entries of a gradient, which the host must know, has no text for the last two.
+    All take ``(params, grads, *states, *, [step,] <facts>, <hyperparameters>, maximize)``: lists of tensors, one list
+    per state in the order of the spec, and one step count, one value of each scalar state and one of every fact about
+    parameters that the program reads (``param_dim``) for all of them. A step of the stored entries of a gradient,
+    which the host must know, has no text for the last two.
     """
 
     single_tensor: str
@@ -84,6 +87,11 @@ def hyperparameters(program: Program) -> tuple[str, ...]:
     return (*names, "maximize")
 
 
+def fact_argument(fact: str) -> str:
+    """The keyword argument of the functions that tells a fact about the parameters."""
+    return f"param_{fact}"
+
+
 Assign = Callable[[Let, str], Iterator[str]]
 
 
@@ -103,6 +111,7 @@ class _Function:
         self.program = program
         self.split = split
         self.absent = frozenset(s.key for s in program.states if s.initial is None)
+        self.device_scalars = device_scalars(split)
 
     # ------------------------------------------------------------------------------------------------------ variants
 
@@ -123,7 +132,7 @@ class _Function:
         return self.render(
             "_multi_tensor",
             "Updates all of ``params``, of one device and dtype, with operations on the whole list.",
-            prelude=self.prelude(scalars),
+            prelude=[*self.prelude(scalars), *self.stacked_states(Rate.TENSOR)],
             code=ForeachPrinter(scalars, False, self.absent).lines(select(self.split, FOREACH)),
         )
 
@@ -133,7 +142,7 @@ class _Function:
         return self.render(
             "_capturable",
             "As ``_multi_tensor``, with scalars on the device: ``step`` has one entry per parameter.",
-            prelude=[*self.stacked_states(), *self.device_prelude(scalars, variables)],
+            prelude=[*self.stacked_states(Rate.STEP, Rate.TENSOR), *self.device_prelude(scalars, variables)],
             code=ForeachPrinter(scalars, True, self.absent).lines(select(self.split, CAPTURABLE)),
         )
 
@@ -142,16 +151,16 @@ class _Function:
         whole = (*self.split.prelude, *self.split.body)
         results = self.results()
         holding: dict[str, Expr] = {"param": Param(), "grad": Grad()}
-        holding |= {s.key: StateValue(s.key, s.rate) for s in self.program.states}
+        holding |= {s.key: StateValue(s.key, s.rate, s.shape) for s in self.program.states}
         reserved = set(hyperparameters(self.program)) | {"step", "i"}
         variables = Variables(whole, holding, reserved, results.values())
-        printer = TensorPrinter(lambda x: self.name(x, variables))
+        printer = TensorPrinter(lambda x: self.name(x, variables, split=False))
         loads = ["param = params[i].clone()"]
         if self.reads(Grad()):
             loads.append("grad = grads[i].clone()" if self.absent else "grad = grads[i]")
         stores = [f"params[i].copy_({printer(results['param'])})"]
         for s in self.program.states:
-            old, new, states = StateValue(s.key, s.rate), results[s.key], plural(s.key)
+            old, new, states = StateValue(s.key, s.rate, s.shape), results[s.key], plural(s.key)
             if self.reads(old):
                 loads.append(self.load(s, "" if s.key in self.absent else ".clone()"))
             if new != old:
@@ -170,25 +179,32 @@ class _Function:
     def host_scalars(self) -> HostPrinter:
         variables = self.scalar_variables()
         self._variables = variables
-        return HostPrinter(lambda x: self.name(x, variables))
+        return MixedPrinter(lambda x: self.name(x, variables))
 
     def scalar_variables(self) -> Variables:
         holding: dict[str, Expr] = {s.key: StateValue(s.key, Rate.STEP) for s in self.program.scalar_states}
         reserved = {*hyperparameters(self.program), "step", "param", "grad", "i"}
-        reserved |= {s.key for s in self.program.tensor_states}
+        reserved |= {s.key for s in self.program.states if s.rate is not Rate.STEP} | {*self.device_scalars.values()}
         final = {
             n
             for stmt in statements(self.split.body)
             for x in ([stmt.value] if isinstance(stmt, Let) else [stmt.condition])
             for n in walk(x)
-            if not n.type.is_tensor and isinstance(n, Ref | StateValue)
+            if n.type.rate < Rate.TENSOR and isinstance(n, Ref | StateValue)
         }
         return Variables(self.split.prelude, holding, reserved, sorted(final, key=repr))
 
-    def name(self, x: Expr, variables: Variables) -> str:
+    def name(self, x: Expr, variables: Variables, split: bool = True) -> str:
+        """The variable of an atom; ``split``: the scalars of the body have variables of their own."""
         match x:
             case Hyper(name):
                 return name
+            case ParamFact(name):
+                return fact_argument(name)
+            case Ref(name) if split and name in self.device_scalars:
+                return self.device_scalars[name]
+            case StateValue(key, Rate.TENSOR) if split:
+                return key
             case Time():
                 return "step"
             case Present(key):
@@ -210,10 +226,10 @@ class _Function:
 
         return list(self.block(self.split.prelude, printer, variables, assign))
 
-    def stacked_states(self) -> list[str]:
+    def stacked_states(self, *rates: Rate) -> list[str]:
         lines: list[str] = []
-        for s in self.program.scalar_states:
-            if self.reads(StateValue(s.key, Rate.STEP)):
+        for s in self.program.states:
+            if s.rate in rates and self.reads(StateValue(s.key, s.rate)):
                 lines += self.under(s, [f"{s.key} = torch.stack({plural(s.key)})"])
         return lines
 
@@ -289,7 +305,9 @@ class _Function:
     def loads(self, used: set[str]) -> list[str]:
         """Takes what the code uses from the lists."""
         lines = [f"{name} = {plural(name)}[i]" for name in ("param", "grad") if name in used]
-        return lines + [self.load(s) for s in self.program.tensor_states if s.key in used]
+        lines += [self.load(s) for s in self.program.tensor_states if s.key in used]
+        device = (s for s in self.program.states if s.rate is Rate.TENSOR)
+        return lines + [self.load(s) for s in device if self.reads(StateValue(s.key, Rate.TENSOR))]
 
     def load(self, state: State, copy: str = "") -> str:
         """Takes a state's tensor from its list, which is empty where a flag is off."""
@@ -308,11 +326,16 @@ class _Function:
                 doc=doc,
                 states=[plural(s.key) for s in self.program.states],
                 step=("Tensor" if variant == "_capturable" else "float") if reads_step(self.program) else None,
+                facts=[
+                    (fact_argument(fact), "float" if fact == "machine_epsilon" else "int")
+                    for fact in self.program.facts
+                ],
                 hyperparameters=[
                     (name, self.annotation(name, variant in ("_capturable", "_differentiable")))
                     for name in hyperparameters(self.program)
                 ],
                 presence=[s.key for s in self.program.states if s.key in presence],
+                result="Any" if self.program.meets else "None",
                 prelude=list(prelude),
                 loads=list(loads),
                 code=list(code),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from optdsl.emit.python.expressions import HostPrinter
+from optdsl.emit.python.expressions import HostPrinter, reduction
 from optdsl.ir.instructions import Branch, Code, Instruction, instructions
-from optdsl.ir.nodes import Const, DType, Expr, Op, Rate
+from optdsl.ir.nodes import REDUCTIONS, DType, Expr, Op, Rate
 
 LINE = 110
 """Emitted lines are kept within this many columns where they can be broken."""
@@ -17,6 +17,7 @@ LINE = 110
 _KEYWORDS = {"add": "alpha", "addcmul": "value", "addcdiv": "value"}
 _OPERATORS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 _CLAMPS = {"maximum": "min", "minimum": "max"}
+_TO_SCALAR = frozenset(op for op, of in REDUCTIONS.items() if of.over in ("all", "parameters"))
 
 
 def branch_lines(condition: Expr, then: list[str], orelse: list[str], scalar: HostPrinter) -> Iterator[str]:
@@ -93,6 +94,8 @@ class LoopPrinter:
                 return f".clamp{suffix}({_CLAMPS[op]}={self.scalar(i.scalars[0])})"
             case "maximum" | "minimum" if not i.in_place:
                 return f".{i.op}({rest[0]})"
+            case "add" if scaled_on_device(i):
+                return f".addcmul{suffix}({rest[0]}, {self.scalar(i.scalars[0])})"
             case "sub" | "mul" | "div" | "pow" | "add" | "addcmul" | "addcdiv" | "lerp":
                 return f".{i.op}{suffix}({', '.join((*rest, *self.scalar_arguments(i)))})"
             case "neg" | "sqrt" | "abs" | "sign" | "exp" | "log" | "floor" | "reciprocal" | "logical_not" | "clone":
@@ -110,6 +113,10 @@ class LoopPrinter:
 
     def statement(self, i: Instruction) -> str:
         method = self.method(i)
+        if i.op in ("scalar", "transpose", "call"):
+            return f"{i.target} = {whole(i, self.scalar)}"
+        if i.op == "assign":
+            return f"{plural(i.target)}[i].copy_({self.scalar(i.scalars[0])})"
         if i.op == "alias":
             return f"{i.target} = {i.operands[0]}"
         if i.op == "choose":
@@ -135,7 +142,10 @@ class LoopPrinter:
         prefix = "" if i.out or i.in_place else "torch."
         match i.op:
             case "full_like":
-                return f"torch.full_like({a}, {s[0]}{_dtype(i)})"
+                module = "scalars" if i.scalars[0].type.rate is Rate.TENSOR else "torch"
+                return f"{module}.full_like({a}, {s[0]}{_dtype(i)})"
+            case op if op in REDUCTIONS or op in ("matmul", "bfloat16", "float32"):
+                return whole(i, self.scalar)
             case "rpow":
                 return f"{prefix}pow({s[0]}, {a})"
             case "where":
@@ -154,12 +164,35 @@ class LoopPrinter:
                 return f"{prefix}{op}({', '.join((*i.operands, *self.scalar_arguments(i)))})"
 
 
+def scaled_on_device(i: Instruction) -> bool:
+    """Whether ``i`` adds a tensor times a number that only the device knows, which is no ``alpha``."""
+    return i.op == "add" and len(i.operands) == 2 and bool(i.scalars) and i.scalars[0].type.rate is Rate.TENSOR
+
+
+def whole(i: Instruction, scalar: Callable[[Expr], str]) -> str:
+    """An operation that is no elementwise function of its operands, on one tensor of each."""
+    match i.op:
+        case "scalar":
+            return scalar(i.scalars[0])
+        case "matmul":
+            return f"{i.operands[0]} @ {i.operands[1]}"
+        case "transpose":
+            return f"{i.operands[0]}.mT"
+        case "bfloat16" | "float32" as op:
+            return f"scalars.rounded({i.operands[0]}, torch.{op})"
+        case "call":
+            return f"_{i.function.lower()}({', '.join(where_arguments(i, [scalar(s) for s in i.scalars]))})"
+        case op:
+            return reduction(op, i.operands[0])
+
+
 def _dtype(i: Instruction) -> str:
     return ", dtype=torch.bool" if i.scalars[0].type.dtype is DType.BOOL else ""
 
 
-def where_arguments(i: Instruction, scalars: list[str]) -> list[str]:
-    tensors, numbers = iter(i.operands), iter(scalars)
+def where_arguments(i: Instruction, scalars: list[str], operands: Sequence[str] = ()) -> list[str]:
+    """The arguments of an operation on tensors and scalars, in order; ``operands`` are those of ``i`` if empty."""
+    tensors, numbers = iter(operands or i.operands), iter(scalars)
     return [next(tensors) if kind == "t" else next(numbers) for kind in i.layout]
 
 
@@ -237,6 +270,16 @@ class ForeachPrinter:
                 return f"{target} = {then} if {self.scalar(i.scalars[0])} else {orelse}"
             case "copy":
                 return f"torch._foreach_copy_({target}, {plural(i.operands[1])})"
+            case "scalar":
+                return f"{i.target} = {self.scalar(i.scalars[0])}"
+            case "assign":
+                return f"foreach.assign({plural(i.target)}, {self.scalar(i.scalars[0])})"
+            case op if op in _TO_SCALAR:
+                fold = REDUCTIONS[op].fold
+                reduced = f"foreach.{fold}({plural(i.operands[0])})"
+                if REDUCTIONS[op].over == "parameters":
+                    reduced = f'(yield "{fold}", {reduced}.{fold}())'
+                return f"{i.target} = {reduced}"
         call = self.call(i)
         if call is None:
             return f"{target} = {self.comprehension(i)}"
@@ -247,7 +290,7 @@ class ForeachPrinter:
         lists = [plural(o) for o in i.operands]
         scalars = [self.scalar(s) for s in i.scalars]
         suffix = "_" if i.in_place else ""
-        device = self.device_scalars and any(s.type.rate > Rate.CONSTANT for s in i.scalars)
+        device = any(self.on_device(s) for s in i.scalars)
         match i.op:
             case "rpow":
                 return None if device else f"torch._foreach_pow({scalars[0]}, {lists[0]})"
@@ -262,8 +305,16 @@ class ForeachPrinter:
                 return f"{prefix}{op}{suffix}({', '.join((*lists, *scalars))})"
             case "neg" | "sqrt" | "abs" | "sign" | "exp" | "log" | "floor" | "reciprocal" as op:
                 return f"torch._foreach_{op}{suffix}({lists[0]})"
+            case "matmul":
+                return f"foreach.matmul({lists[0]}, {lists[1]})"
+            case "call":
+                return f"foreach.batched(_{i.function.lower()}, {', '.join(where_arguments(i, scalars, lists))})"
             case _:
                 return None
+
+    def on_device(self, scalar: Expr) -> bool:
+        """Whether ``scalar`` may be a tensor, with one entry for each tensor of a list."""
+        return scalar.type.rate is Rate.TENSOR or (self.device_scalars and scalar.type.rate > Rate.CONSTANT)
 
     def comprehension(self, i: Instruction) -> str:
         """The operation tensor by tensor, for what torch has no ``_foreach_`` function for."""
@@ -287,7 +338,7 @@ class ForeachPrinter:
         scalars = []
         for s in i.scalars:
             text = self.scalar(s)
-            if self.device_scalars and not isinstance(s, Const):
+            if self.on_device(s):
                 name = f"s{len(sources)}"
                 sources[name] = f"foreach.values({text}, params)"
                 text = name
@@ -295,7 +346,7 @@ class ForeachPrinter:
         return _single(replace(i, operands=tuple(operands)), scalars, self.device_scalars)
 
 
-_STATEMENTS = frozenset(("alias", "store", "choose", "copy"))
+_STATEMENTS = frozenset(("alias", "store", "choose", "copy", "scalar", "assign", *_TO_SCALAR))
 """Instructions that are not operations on the elements of lists."""
 
 
@@ -345,7 +396,10 @@ def _single(i: Instruction, s: list[str], device_scalars: bool) -> str:
         case "clone":
             return f"torch.clone({a})"
         case "full_like":
-            return f"{'scalars' if device_scalars else 'torch'}.full_like({a}, {s[0]}{_dtype(i)})"
+            on_device = device_scalars or i.scalars[0].type.rate is Rate.TENSOR
+            return f"{'scalars' if on_device else 'torch'}.full_like({a}, {s[0]}{_dtype(i)})"
+        case op if op in REDUCTIONS or op in ("transpose", "bfloat16", "float32"):
+            return whole(i, str)
         case "rpow":
             return f"torch.pow({s[0]}, {a})"
         case "where":

@@ -13,6 +13,7 @@ from optdsl.ir.passes.forward import (
     inline_single_uses,
     propagate_copies,
 )
+from optdsl.ir.passes.reductions import name_reductions, simplify_reductions
 from optdsl.ir.passes.rewrite import remove_dead_code
 from optdsl.ir.passes.scalars import Split, predicate_step_branches, split_scalars
 
@@ -27,6 +28,7 @@ def optimize(program: Program) -> Program:
     program = remove_dead_code(propagate_copies(broadcast_scalars(program)))
     while True:
         before = program
+        program = name_reductions(simplify_reductions(program))
         program = hoist_scalar_factors(forget_passing_states(program))
         program = factor_merges(simplify_choices(program))
         program = inline_single_uses(program)

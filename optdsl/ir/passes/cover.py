@@ -8,7 +8,26 @@ from dataclasses import replace
 from itertools import product
 
 from optdsl.ir.instructions import Instruction
-from optdsl.ir.nodes import Const, DType, Expr, Let, Op, Rate, Ref, Type, children, walk, with_children
+from optdsl.ir.nodes import (
+    FULL,
+    REDUCTIONS,
+    Call,
+    Const,
+    DType,
+    Expr,
+    Extent,
+    Let,
+    Op,
+    Rate,
+    Ref,
+    Shape,
+    ShapeError,
+    Type,
+    broadcast,
+    children,
+    walk,
+    with_children,
+)
 from optdsl.ir.passes.liveness import Atom, Live
 from optdsl.ir.passes.places import Names, Place, Places, Target
 from optdsl.ir.passes.scalars import depends_on_device
@@ -108,17 +127,19 @@ class Cover:
         args = children(x)
         return with_children(x, tuple(self.shared(a) for a in args)) if args else x
 
-    def temporary(self, role: str) -> Place:
+    def temporary(self, role: str, shape: Shape = FULL) -> Place:
         taken = self.live_variables | {p.variable for v, p in self.state.places.items() if self.unread[v] > 0}
         taken |= {name for i in self.code for name in (i.target, *i.operands)} | {p.variable for p in self.held}
-        return self.names.temporary(role, taken)
+        return self.names.temporary(role, taken, shape)
 
     def read(self, value: Expr) -> Place:
         self.unread[value] -= 1
         return self.state.places[value]
 
-    def reusable(self, place: Place) -> bool:
-        """Whether the buffer of an operand just read may be overwritten by the result."""
+    def reusable(self, place: Place, shape: Shape) -> bool:
+        """Whether the buffer of an operand just read may be overwritten by the result, which is of ``shape``."""
+        if place.shape != shape or place.is_view:
+            return False
         if any(self.unread[v] > 0 and p.buffers & place.buffers for v, p in self.state.places.items()):
             return False
         if any(p.buffers & place.buffers for p in self.held):
@@ -135,14 +156,24 @@ class Cover:
         role: str = "update",
         layout: str = "",
         can_reuse: bool = True,
+        shape: Shape | None = None,
+        function: str = "",
     ) -> Place:
-        """Appends one operation, in place on its first operand where that is allowed."""
+        """Appends one operation, in place on its first operand where that is allowed.
+
+        The result has the given ``shape``, else that of an elementwise operation.
+        """
         names = tuple(p.variable for p in operands)
-        if can_reuse and operands and self.reusable(operands[0]):
-            self.code.append(Instruction(op, names[0], names, scalars, in_place=True, layout=layout))
+        shape = shape or broadcast(*(p.shape for p in operands))
+        small = frozenset(p.variable for p in operands if is_small(p.shape))
+        if can_reuse and operands and self.reusable(operands[0], shape):
+            self.code.append(Instruction(op, names[0], names, scalars, in_place=True, layout=layout, small=small))
             return operands[0]
-        result = self.temporary(role)
-        self.code.append(Instruction(op, result.variable, names, scalars, layout=layout))
+        result = self.temporary(role, shape)
+        small |= {result.variable} if is_small(shape) else set()
+        self.code.append(
+            Instruction(op, result.variable, names, scalars, layout=layout, function=function, small=small)
+        )
         return result
 
     # -------------------------------------------------------------------------------------------------- expressions
@@ -156,9 +187,23 @@ class Cover:
                 return self.read(self.filled(s, role))
             case Op() if x.type.dtype is DType.BOOL:
                 return self.condition(x)
+            case Op(op, (a,)) if op in REDUCTIONS:
+                return self.emit(op, (self.value(a, role),), role=role, can_reuse=False, shape=x.type.shape)
+            case Op("matmul", (a, b)):
+                factors = self.values((a, "left"), (b, "right"))
+                return self.emit("matmul", factors, role=role, can_reuse=False, shape=x.type.shape)
+            case Op("transpose", (a,)):
+                return self.transposed(self.value(a, role), role)
+            case Op("bfloat16" | "float32" as op, (a,)):
+                return self.emit(op, (self.value(a, role),), role=role, can_reuse=False)
+            case Call(function, args):
+                layout = "".join("t" if is_tensor(a) else "s" for a in args)
+                tensors = self.values(*((a, role) for a in args if is_tensor(a)))
+                scalars = tuple(a for a in args if not is_tensor(a))
+                return self.emit("call", tensors, scalars, role, layout, False, x.type.shape, function)
             case Op("sqrt" | "abs" | "sign" | "exp" | "log" | "floor" as op, (a,)):
                 return self.emit(op, (self.value(a, role),), role=role)
-            case Op("min", (Op("max", (a, low)), high)) if self.target.out and not (is_tensor(low) or is_tensor(high)):
+            case Op("min", (Op("max", (a, low)), high)) if self.target.out and _on_host(low, high):
                 return self.emit("clamp", (self.value(a, role),), (low, high), role)
             case Op("max" | "min" as op, (a, b)):
                 return self.commutative(_EXTREMA[op], a, b, role)
@@ -194,10 +239,19 @@ class Cover:
             return self.emit(op, (self.value(a, role),), (b,), role)
         if not is_tensor(a):
             return self.emit(op, (self.value(b, role),), (a,), role)
-        left, right = self.values((a, role), (b, role))
-        if not self.reusable(left) and self.reusable(right):
-            left, right = right, left
-        return self.emit(op, (left, right), role=role)
+        return self.emit(op, self.either_first(*self.values((a, role), (b, role))), role=role)
+
+    def either_first(self, left: Place, right: Place) -> tuple[Place, Place]:
+        """Two operands of a commutative operation, the one that may be overwritten first."""
+        shape = broadcast(left.shape, right.shape)
+        if not self.reusable(left, shape) and self.reusable(right, shape):
+            return right, left
+        return left, right
+
+    def transposed(self, place: Place, role: str) -> Place:
+        view = self.temporary(role)
+        self.code.append(Instruction("transpose", view.variable, (place.variable,)))
+        return Place(view.variable, place.buffers, shape=place.shape.transposed, is_view=True)
 
     def condition(self, x: Op) -> Place:
         match x:
@@ -222,7 +276,8 @@ class Cover:
                 raise ValueError(f"not a condition: {x}")
 
     def where(self, c: Expr, a: Expr, b: Expr, role: str) -> Place:
-        if not is_tensor(c) and not (self.target.device_scalars and depends_on_device(c)):
+        on_device = self.target.device_scalars or c.type.rate is Rate.TENSOR
+        if not is_tensor(c) and not (on_device and depends_on_device(c)):
             return self.choose(c, a, b, role)
         if not (is_tensor(a) or is_tensor(b)):
             a = self.filled(a, role)  # of two numbers torch would make a tensor of the default dtype
@@ -274,9 +329,13 @@ class Cover:
     def start(self, terms: tuple[Term, ...]) -> Term:
         """The term that the others are added to: the buffer to be updated, else the first unscaled one."""
 
+        shape = broadcast(*(_shape(t) for t in terms if not t.is_scalar))
+
         def rank(t: Term) -> tuple[int, int]:
             if t.is_scalar:
                 return 9, 0
+            if _shape(t) != shape:
+                return 8, 0
             plain = len(t.numerator) == 1 and not t.denominator
             atom = t.numerator[0] if plain and t.numerator[0] in self.state.places else None
             in_state = self.in_state and atom is not None and self.state.places[atom].buffers == {self.let.state}
@@ -287,6 +346,8 @@ class Cover:
     def lerp(self, terms: tuple[Term, ...], role: str) -> Place | None:
         """``c a + (1 - c) b`` as ``lerp(a, b, 1 - c)``."""
         if len(terms) != 2 or any(len(t.numerator) != 1 or t.denominator for t in terms):
+            return None
+        if _shape(terms[0]) != _shape(terms[1]):
             return None
         first, second = terms
         if not _complementary(first.coefficient, second.coefficient):
@@ -341,6 +402,11 @@ class Cover:
         if term.is_scalar:
             return self.emit("add", (result,), (c.expr,), role)
         places = tuple(o if isinstance(o, Place) else self.read(o) for o in operands)
+        if len(places) == 2 and scale and scale[0].type.rate is Rate.TENSOR:
+            # Only a number can be the `value` of `addcmul` and `addcdiv`.
+            self.held += [result, places[1]]
+            places, scale = (self.emit("mul", (places[0],), scale, "numer"), places[1]), ()
+            del self.held[-2:]
         if len(places) == 1:
             if c.negative and c.magnitude == ONE:
                 return self.emit("sub", (result, *places), role=role)
@@ -349,15 +415,29 @@ class Cover:
 
     def product(self, term: Term, role: str) -> Place:
         numerator, denominator, c = list(term.numerator), list(term.denominator), term.coefficient
+        whole = _shape(term)
+        if len({f.type.shape for f in (*numerator, *denominator)}) > 1 and numerator:
+            # Small factors first: what they make is small.
+            numerator.sort(key=lambda f: f.type.shape == whole)
+            first = numerator[0].type.shape
+            ready = [f for f in denominator if _fits(f, first)] if first != whole else []
+            denominator = [f for f in denominator if f not in ready]
+            if ready:
+                start = self.product(Term(Coefficient(), (numerator.pop(0),), tuple(ready)), role)
+                return self.multiplied(start, numerator, denominator, c, role)
         if not numerator:
             result = self.emit("reciprocal", (self.value(denominator.pop(0), "denom"),), role=role)
         else:
             result = self.value(numerator.pop(0), role)
+        return self.multiplied(result, numerator, denominator, c, role)
+
+    def multiplied(
+        self, result: Place, numerator: list[Expr], denominator: list[Expr], c: Coefficient, role: str
+    ) -> Place:
+        """``result`` times the other factors of a product."""
         for f in numerator:
             other = self.holding(result, f, role)
-            if not self.reusable(result) and self.reusable(other):
-                result, other = other, result
-            result = self.emit("mul", (result, other), role=role)
+            result = self.emit("mul", self.either_first(result, other), role=role)
         for f in denominator:
             other = self.holding(result, f, "denom")
             result = self.emit("div", (result, other), role=role)
@@ -381,6 +461,8 @@ class Cover:
                 return self.code, self.renamed(place)
             return self.code, replace(place, owned=place.owned and isinstance(x, Op))
         key = let.state
+        if place.is_view and key in place.buffers:
+            place = self.emit("clone", (place,), role=self.role(), can_reuse=False)
         if place.buffers == {key}:
             return self.code, place
         if fresh_state and key not in self.live_buffers:
@@ -393,23 +475,22 @@ class Cover:
                     self.code.append(Instruction("alias", key, (place.variable,)))
                 place = replace(place, variable=key)
             self.code.append(Instruction("store", key, (key,)))
-            return self.code, Place(key, frozenset((key,)))
+            return self.code, Place(key, frozenset((key,)), shape=place.shape)
         if key in self.live_buffers:
             return self.code, self.detached(place, key)
         last = self.code[-1] if self.code else None
         if self.target.out and last is not None and last.target == place.variable and _has_out(last):
             self.code[-1] = replace(last, target=key, in_place=False, out=True)
         else:
-            self.code.append(Instruction("copy", key, (key, place.variable), in_place=True))
-        return self.code, Place(key, frozenset((key,)))
+            small = frozenset((key, place.variable)) if is_small(place.shape) else frozenset()
+            self.code.append(Instruction("copy", key, (key, place.variable), in_place=True, small=small))
+        return self.code, Place(key, frozenset((key,)), shape=place.shape)
 
     def detached(self, place: Place, key: str) -> Place:
         """The state's old value is still needed: the new one waits in a buffer of its own."""
         if self.is_free(place):
             return place
-        result = self.temporary(f"new_{key}")
-        self.code.append(Instruction("clone", result.variable, (place.variable,)))
-        return result
+        return self.emit("clone", (place,), role=f"new_{key}", can_reuse=False)
 
     def is_free(self, place: Place) -> bool:
         """Whether a value's buffer is a temporary that no other value lives on in."""
@@ -440,13 +521,15 @@ class Cover:
 
 def _has_out(i: Instruction) -> bool:
     """Whether the operation can write into a given buffer."""
-    return i.op not in ("choose", "clone") and not (i.op == "where" and i.scalars)
+    without = ("choose", "clone", "call", "transpose", "bfloat16", "float32", *REDUCTIONS)
+    return i.op not in without and not (i.op == "where" and i.scalars)
 
 
 def _renamed(i: Instruction, old: str, new: str, first: bool) -> Instruction:
     """``i`` with ``old`` called ``new``; the instruction that makes it may still read another value of that name."""
     operands = i.operands if first else tuple(new if o == old else o for o in i.operands)
-    return replace(i, target=new if i.target == old else i.target, operands=operands)
+    small = i.small | {new} if old in i.small else i.small
+    return replace(i, target=new if i.target == old else i.target, operands=operands, small=small)
 
 
 def _reads(x: Expr) -> Iterator[Expr]:
@@ -457,6 +540,29 @@ def _reads(x: Expr) -> Iterator[Expr]:
         args = (x.args[0], x.args[0])
     for a in args:
         yield from _reads(a)
+
+
+def _on_host(*xs: Expr) -> bool:
+    """Whether all of these are numbers that the host can know."""
+    return all(x.type.rate < Rate.TENSOR for x in xs)
+
+
+def is_small(shape: Shape) -> bool:
+    """Whether a tensor of that shape is small beside θ."""
+    return Extent.ONE in (shape.rows, shape.cols)
+
+
+def _shape(term: Term) -> Shape:
+    factors = (*term.numerator, *term.denominator)
+    return broadcast(*(f.type.shape for f in factors)) if factors else FULL
+
+
+def _fits(x: Expr, shape: Shape) -> bool:
+    """Whether dividing a tensor of ``shape`` by ``x`` leaves its shape."""
+    try:
+        return broadcast(x.type.shape, shape) == shape
+    except ShapeError:
+        return False
 
 
 def _complementary(a: Coefficient, b: Coefficient) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from optdsl.ir.nodes import Expr
+from optdsl.ir.nodes import FULL, Expr, Shape
 
 _TEMPORARY = "."
 """How buffers of our own are called; no identifier starts like that."""
@@ -15,12 +15,15 @@ _TEMPORARY = "."
 class Place:
     """Where a value is: a variable, and the buffers it may be in (``param``, ``grad``, a state's key, a temporary).
 
-    ``owned``: a temporary of ours that nothing else names.
+    ``owned``: a temporary of ours that nothing else names. ``is_view``: the buffer holds the value in another order of
+    its elements, so that nothing is computed in place there.
     """
 
     variable: str
     buffers: frozenset[str]
     owned: bool = False
+    shape: Shape = FULL
+    is_view: bool = False
 
     @property
     def is_temporary(self) -> bool:
@@ -81,7 +84,8 @@ class Names:
             name = f"{identifier}{n}"
         return name
 
-    def temporary(self, identifier: str, taken: Iterable[str]) -> Place:
+    def temporary(self, identifier: str, taken: Iterable[str], shape: Shape = FULL) -> Place:
         """A new buffer of our own."""
         self._temporaries += 1
-        return Place(self.fresh(identifier, taken), frozenset((f"{_TEMPORARY}{self._temporaries}",)), owned=True)
+        buffer = f"{_TEMPORARY}{self._temporaries}"
+        return Place(self.fresh(identifier, taken), frozenset((buffer,)), owned=True, shape=shape)

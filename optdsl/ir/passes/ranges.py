@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from optdsl.ir.nodes import Const, Expr, Hyper, Let, Op, Program, Rate, Ref, Time, statements
+from optdsl.ir.nodes import REDUCTIONS, Const, Expr, Hyper, Let, Op, ParamFact, Program, Rate, Ref, Time, statements
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,11 @@ class Ranges:
                 return Interval(1.0)
             case Ref(name) if name in self._values:
                 return self.of(self._values[name])
+            case ParamFact():
+                return _NONNEGATIVE
             case Op("sqrt" | "abs", _):
+                return _NONNEGATIVE
+            case Op(op, _) if op in REDUCTIONS and REDUCTIONS[op].fold in ("norm", "rms"):
                 return _NONNEGATIVE
             case Op("exp", _):
                 return _POSITIVE

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from optdsl.ir.nodes import (
     Block,
@@ -32,7 +34,7 @@ from optdsl.ir.passes.rewrite import expressions, live_statements, names_read
 
 @dataclass(frozen=True)
 class Split:
-    """A program in two parts: ``prelude`` computes scalars only, ``body`` tensors from them.
+    """A program in two parts: ``prelude`` computes scalars only, ``body`` tensors from them, and what is reduced.
 
     Both keep the branches of the program. The prelude also advances scalar states (``Let.state``).
     """
@@ -42,11 +44,32 @@ class Split:
     body: Block
 
 
+def device_scalars(split: Split) -> dict[str, str]:
+    """A variable for every scalar that the body computes, by its SSA name; no other value is called so."""
+    program = split.program
+    taken = {"param", "grad", "step", "maximize", *(h.name for h in program.scalars), *(s.key for s in program.states)}
+    taken |= {s.identifier for s in statements(split.prelude) if isinstance(s, Let)}
+    variables: dict[str, str] = {}
+    for stmt in statements(split.body):
+        for value in (stmt,) if isinstance(stmt, Let) else stmt.merges:
+            if value.ref.type.rate is Rate.TENSOR:
+                name = next(n for n in _numbered(value.identifier) if n not in taken)
+                taken.add(name)
+                variables[value.name] = name
+    return variables
+
+
+def _numbered(identifier: str) -> Iterator[str]:
+    yield identifier
+    yield from (f"{identifier}_{n}" for n in count(2))
+
+
 def split_scalars(program: Program) -> Split:
     """Moves every scalar statement, and every scalar expression worth a name, into the prelude.
 
-    Scalars never depend on tensors, so the prelude can run first. An expression stays inside the branch that it
-    was written in: ``√(…)`` that only makes sense for ``ρ_t > 5`` is not computed otherwise.
+    Such scalars never depend on tensors, so the prelude can run first; those that do are in the body. An expression
+    stays inside the branch that it was written in: ``√(…)`` that only makes sense for ``ρ_t > 5`` is not computed
+    otherwise.
     """
     return _Splitter(program).run()
 
@@ -77,7 +100,7 @@ class _Splitter:
         body: list[Stmt] = []
         for stmt in block:
             if isinstance(stmt, Let):
-                if stmt.value.type.rate < Rate.ELEMENT:
+                if stmt.value.type.rate < Rate.TENSOR:
                     value = self.name_parts(stmt.value, scope)
                     scope.prelude.append(replace(stmt, value=value))
                     if stmt.state is None and isinstance(value, Op):
@@ -89,8 +112,8 @@ class _Splitter:
                 condition = self.hoist(stmt.condition, scope, "condition")
                 then_prelude, then_body = self.block(stmt.then, scope.known)
                 else_prelude, else_body = self.block(stmt.orelse, scope.known)
-                scalar_merges = tuple(m for m in stmt.merges if not m.ref.type.is_tensor)
-                tensor_merges = tuple(m for m in stmt.merges if m.ref.type.is_tensor)
+                scalar_merges = tuple(m for m in stmt.merges if m.ref.type.rate < Rate.TENSOR)
+                tensor_merges = tuple(m for m in stmt.merges if m.ref.type.rate >= Rate.TENSOR)
                 if then_prelude or else_prelude or scalar_merges:
                     scope.prelude.append(If(condition, then_prelude, else_prelude, scalar_merges, stmt.span))
                 if then_body or else_body or tensor_merges:
@@ -99,7 +122,7 @@ class _Splitter:
 
     def hoist(self, x: Expr, scope: _Scope, role: str) -> Expr:
         """``x`` with its scalar parts named in the prelude, where they are worth a name."""
-        if x.type.rate < Rate.ELEMENT:
+        if x.type.rate < Rate.TENSOR:
             if not _worth_a_name(x):
                 return self.name_parts(x, scope)
             if isinstance(x, Op) and x.op == "neg":
@@ -215,10 +238,13 @@ def _guarded(let: Let, exists: Expr, otherwise: Expr) -> If:
 
 
 def depends_on_device(condition: Expr) -> bool:
-    """Whether a condition reads the step count or a scalar state, which live on the device when capturable."""
+    """Whether a condition reads the step count, a scalar state or what a reduction makes of a tensor.
+
+    These live on the device, the first two only when capturable.
+    """
     return any(
         isinstance(n, Time | StateValue)
-        or (isinstance(n, Ref) and n.type.rate is Rate.STEP and n.type.dtype is not DType.CHOICE)
+        or (isinstance(n, Ref) and n.type.rate in (Rate.STEP, Rate.TENSOR) and n.type.dtype is not DType.CHOICE)
         for n in walk(condition)
         if not isinstance(n, Present)
     )

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from optdsl.ir.instructions import Branch, Code, Instruction, instructions
 from optdsl.ir.nodes import (
+    REDUCTIONS,
     Block,
     Expr,
     Grad,
@@ -29,10 +30,11 @@ from optdsl.ir.nodes import (
     StateValue,
     statements,
 )
-from optdsl.ir.passes.cover import best_covering
+from optdsl.ir.passes.cover import best_covering, is_small
 from optdsl.ir.passes.liveness import Live, Liveness
 from optdsl.ir.passes.places import CAPTURABLE, FOREACH, LOOP, Names, Place, Places, Target
-from optdsl.ir.passes.scalars import Split
+from optdsl.ir.passes.scalars import Split, device_scalars
+from optdsl.ir.passes.terms import is_tensor
 
 __all__ = ["CAPTURABLE", "FOREACH", "LOOP", "select"]
 
@@ -53,7 +55,8 @@ class _Selector:
         }
         self.liveness = Liveness(self.body, frozenset(self.results.values()))
         self.absentable = {s.key for s in self.program.states if s.initial is None}
-        scalars = {s.identifier for s in statements(split.prelude) if isinstance(s, Let)}
+        self.scalars = device_scalars(split)
+        scalars = {s.identifier for s in statements(split.prelude) if isinstance(s, Let)} | {*self.scalars.values()}
         self.names = Names(
             {"param", "grad", "step", "maximize", *scalars}
             | {s.name for s in self.program.scalars}
@@ -65,7 +68,7 @@ class _Selector:
         state.bind(Param(), Place("param", frozenset(("param",))))
         state.bind(Grad(), Place("grad", frozenset(("grad",))))
         for s in self.program.tensor_states:
-            state.bind(StateValue(s.key), Place(s.key, frozenset((s.key,))))
+            state.bind(StateValue(s.key, s.rate, s.shape), Place(s.key, frozenset((s.key,)), shape=s.shape))
         code = list(self.block(self.body, state, frozenset()))
         pending = {k: place for k, v in self.results.items() if (place := state.places[v]).variable != k}
         while pending:
@@ -79,6 +82,11 @@ class _Selector:
                         code.append(Instruction("clone", kept.variable, (place.variable,)))
                         pending[other] = kept
             code += self.written(key, pending.pop(key))
+        for key, value in self.program.new_states:
+            of = self.program.state(key)
+            if of.rate is Rate.TENSOR and value != StateValue(key, Rate.TENSOR):
+                assign = (Instruction("assign", key, (), (value,)),)
+                code += assign if of.condition is None else (Branch(of.condition, assign, ()),)
         return tuple(code)
 
     def written(self, key: str, place: Place) -> Code:
@@ -87,7 +95,8 @@ class _Selector:
         if key in self.absentable:
             code = (Instruction("clone", key, (place.variable,)), Instruction("store", key, (key,)))
         else:
-            code = (Instruction("copy", key, (key, place.variable), in_place=True),)
+            small = frozenset((key, place.variable)) if is_small(place.shape) else frozenset()
+            code = (Instruction("copy", key, (key, place.variable), in_place=True, small=small),)
         condition = None if key == "param" else self.program.state(key).condition
         return code if condition is None else (Branch(condition, code, ()),)
 
@@ -97,13 +106,29 @@ class _Selector:
         """Code of ``block``; ``present`` are the states without initial value known to exist on this way."""
         for stmt in block:
             live = self.liveness.after(stmt)
-            if isinstance(stmt, Let):
+            if isinstance(stmt, Let) and stmt.value.type.rate is Rate.TENSOR:
+                yield from self.scalar(stmt, state, live)
+            elif isinstance(stmt, Let):
                 may_be_absent = stmt.state in self.absentable - present
                 code, place = best_covering(stmt, self.names, self.target, state, live, may_be_absent)
                 state.bind(stmt.ref, place)
                 yield from code
             else:
                 yield from self.branch(stmt, state, live, present)
+
+    def scalar(self, stmt: Let, state: Places, live: Live) -> Iterator[Instruction]:
+        """A scalar that follows from tensors: a reduction, or what is computed from reductions."""
+        target = self.scalars[stmt.name]
+        match stmt.value:
+            case Op(op, (operand,)) if op in REDUCTIONS:
+                if not is_tensor(operand):
+                    operand = Op("full", (operand,))
+                code, place = best_covering(Let("reduced.0", operand), self.names, self.target, state, live, False)
+                yield from code
+                small = frozenset((target, place.variable) if is_small(place.shape) else (target,))
+                yield Instruction(op, target, (place.variable,), small=small)
+            case value:
+                yield Instruction("scalar", target, (), (value,))
 
     def branch(self, stmt: If, state: Places, live: Live, present: frozenset[str]) -> Iterator[Instruction | Branch]:
         then_state, else_state = state.copy(), state.copy()
@@ -113,11 +138,15 @@ class _Selector:
         merged: list[tuple[Expr, Place]] = []
         live_places = {v: state.places[v] for v in live if v in state.places}
         for m in stmt.merges:
+            if m.ref.type.rate is Rate.TENSOR:
+                for code, value in ((then, m.then), (orelse, m.orelse)):
+                    code.append(Instruction("scalar", self.scalars[m.name], (), (value,)))
+                continue
             a, b = then_state.places[m.then], else_state.places[m.orelse]
             others = [
                 place
                 for other in stmt.merges
-                if other is not m
+                if other is not m and other.ref.type.is_tensor
                 for place in (then_state.places[other.then], else_state.places[other.orelse])
             ]
             variable = self.merged_variable(m, a, b, live_places, merged, others)
@@ -130,7 +159,9 @@ class _Selector:
                     code.append(Instruction("alias", variable, (place.variable,)))
             in_state = variable == m.state
             buffers = frozenset((m.state,)) if in_state and m.state else a.buffers | b.buffers
-            merged.append((m.ref, Place(variable, buffers, a.owned and b.owned and not in_state)))
+            owned = a.owned and b.owned and not in_state
+            is_view = (a.is_view or b.is_view) and not in_state
+            merged.append((m.ref, Place(variable, buffers, owned, a.shape, is_view)))
         for value, place in merged:
             state.bind(value, place)
         if then or orelse:

@@ -1,0 +1,83 @@
+"""Reductions and matrix products in the form that the emitters take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from optdsl.ir.nodes import (
+    REDUCTIONS,
+    Block,
+    Const,
+    Expr,
+    Extent,
+    Let,
+    Op,
+    Program,
+    Rate,
+    Stmt,
+    children,
+    mul,
+    power,
+    with_children,
+)
+from optdsl.ir.passes.rewrite import map_program
+
+_OF_SQUARES = {"sum": "norm", "mean": "rms"}
+
+
+def simplify_reductions(program: Program) -> Program:
+    """A mean of squares is a squared RMS, which no tensor of squares is made for; a product of a column and a row is
+    elementwise."""
+    return map_program(program, _simplified)
+
+
+def _simplified(x: Expr) -> Expr:
+    if not children(x):
+        return x
+    x = with_children(x, tuple(_simplified(a) for a in children(x)))
+    match x:
+        case Op(op, (Op("pow", (root, Const(2))),)) if op in REDUCTIONS and REDUCTIONS[op].over != "parameters":
+            reduction = REDUCTIONS[op]
+            fold = _OF_SQUARES.get(reduction.fold)
+            if fold is None or not root.type.is_tensor:
+                return x
+            return power(Op(f"{fold}_{reduction.over}", (root,)), Const(2))
+        case Op("matmul", (a, b)) if a.type.shape.cols is Extent.ONE:
+            return mul(a, b)
+        case _:
+            return x
+
+
+def name_reductions(program: Program) -> Program:
+    """Every reduction to a scalar has a statement of its own."""
+    return program.with_body(_block(program.body))
+
+
+def _block(block: Block) -> Block:
+    result: list[Stmt] = []
+    for stmt in block:
+        if isinstance(stmt, Let):
+            is_reduction = stmt.state is None and _to_scalar(stmt.value)
+            parts = children(stmt.value) if is_reduction else (stmt.value,)
+            named: list[Let] = []
+            parts = tuple(_named(part, stmt, named) for part in parts)
+            result += [*named, replace(stmt, value=with_children(stmt.value, parts) if is_reduction else parts[0])]
+        else:
+            result.append(replace(stmt, then=_block(stmt.then), orelse=_block(stmt.orelse)))
+    return tuple(result)
+
+
+def _named(x: Expr, within: Let, named: list[Let]) -> Expr:
+    """``x`` with its reductions to scalars as references to statements that are added to ``named``."""
+    args = tuple(_named(a, within, named) for a in children(x))
+    new = with_children(x, args) if args else x
+    if not _to_scalar(new):
+        return new
+    fold = REDUCTIONS[new.op].fold if isinstance(new, Op) else ""
+    let = Let(f"{fold}.{within.name}.{len(named)}", new, span=within.span)
+    named.append(let)
+    return let.ref
+
+
+def _to_scalar(x: Expr) -> bool:
+    return isinstance(x, Op) and x.op in REDUCTIONS and x.type.rate is Rate.TENSOR
