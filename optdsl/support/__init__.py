@@ -4,6 +4,7 @@ Compiled packages carry a copy of this one. It needs torch alone (and Triton whe
 """
 
 from . import facts, foreach, reductions, scalars
+from .modes import TrainEvalOptimizer
 from .optimizer import BaseOptimizer
 from .state import computed_state, copied_state, full_state, matrix_state, number_state, scalar_state
 from .stored import StoredOptimizer
@@ -11,6 +12,7 @@ from .stored import StoredOptimizer
 __all__ = [
     "BaseOptimizer",
     "StoredOptimizer",
+    "TrainEvalOptimizer",
     "computed_state",
     "copied_state",
     "facts",
