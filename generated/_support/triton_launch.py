@@ -170,7 +170,7 @@ class Plan:
     def run(self, buckets: Sequence[Bucket], grad_scale: Tensor | None, found_inf: Tensor | None) -> None:
         """Makes the step."""
         for launch in self.launches:
-            with _on_device(launch.device):
+            with on_device(launch.device):
                 launch.run(
                     buckets,
                     None if grad_scale is None else grad_scale.to(launch.device, non_blocking=True),
@@ -232,9 +232,9 @@ class Launch:
         self.table = Mirror("q", torch.int64, device)
         self.hypers = Mirror("d", torch.float64, device)
         self.rows = torch.empty(len(params) * optimizer.row_size, dtype=compute_dtype(dtypes), device=device)
-        values = constants(optimizer, dtypes, flags, _warp_size(device))
-        self.kernel_constants = _taken(optimizer.kernel, values)
-        self.prepare_constants = _taken(optimizer.prepare, values) if optimizer.prepare else {}
+        values = constants(optimizer, dtypes, flags, warp_size(device))
+        self.kernel_constants = taken(optimizer.kernel, values)
+        self.prepare_constants = taken(optimizer.prepare, values) if optimizer.prepare else {}
 
     def gather(self, buckets: Sequence[Bucket]) -> list[list[Tensor]]:
         """The tensors of this launch, in the lists of ``FusedOptimizer.lists``."""
@@ -355,14 +355,14 @@ def constants(optimizer: FusedOptimizer, dtypes: Dtypes, flags: dict[str, bool],
     }
 
 
-def _taken(kernel: Any, constants: dict[str, Any]) -> dict[str, Any]:
+def taken(kernel: Any, constants: dict[str, Any]) -> dict[str, Any]:
     """Those of ``constants`` that ``kernel`` takes."""
     return {name: constants[name] for name in kernel.arg_names if name in constants}
 
 
-def _warp_size(device: torch.device) -> int:
+def warp_size(device: torch.device) -> int:
     return torch.cuda.get_device_properties(device).warp_size if device.type == "cuda" else 32
 
 
-def _on_device(device: torch.device) -> AbstractContextManager[None]:
+def on_device(device: torch.device) -> AbstractContextManager[None]:
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

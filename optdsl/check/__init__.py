@@ -14,6 +14,7 @@ from optdsl.check import (
     sections,
     size,
     states,
+    stored,
     time,
     totals,
     transforms,
@@ -27,10 +28,10 @@ from optdsl.syntax import ast
 
 __all__ = ["FIRST_RULES", "RULES", "Analysis", "CheckedOptimizer", "analyse"]
 
-FIRST_RULES = (identifiers.check, sections.check, names.check)
+FIRST_RULES = (identifiers.check, sections.check, names.check, stored.check_where)
 """Rules that hold for every optimizer, compiled or not."""
 
-RULES = (inputs.check, states.check, time.check, flow.check, check_types, totals.check)
+RULES = (inputs.check, states.check, time.check, flow.check, check_types, totals.check, stored.check)
 """Rules for what the compiler compiles: where it meets a concept that it does not, they would mislead."""
 
 

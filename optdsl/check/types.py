@@ -25,8 +25,9 @@ from optdsl.check.model import (
 from optdsl.check.vocabulary import PARAM_FACTS, reduces
 from optdsl.ir.nodes import (
     FULL,
+    PER_COLUMN,
+    PER_ROW,
     DType,
-    Extent,
     Rate,
     Shape,
     ShapeError,
@@ -43,8 +44,6 @@ from optdsl.syntax.names import display
 
 Key = tuple[ast.Symbol, bool]
 Types = dict[Key, Type | None]
-
-PER_ROW, PER_COLUMN = Shape(Extent.ROWS, Extent.ONE), Shape(Extent.ONE, Extent.COLS)
 
 _WORDS = {DType.REAL: "a number", DType.BOOL: "a flag", DType.CHOICE: "a choice"}
 

@@ -32,6 +32,9 @@ only where it says ``over``."""
 PARAM_FACTS = ("dim", "rows", "cols", "numel", "machine_epsilon")
 """Functions that tell what is known of a tensor without looking at its elements."""
 
+MATRIX_FUNCTIONS = {"transpose": 1, "orthonormal": 1, "identity": 1, "matrix_power": 2}
+"""Functions of matrices, and how many arguments they take."""
+
 CASTS = ("bfloat16", "float32")
 """Functions that round to a dtype."""
 
@@ -42,9 +45,9 @@ NOT_COMPILED: dict[str, str] = {
 }
 """Functions of the language that the compiler does not lower yet, and what each is about."""
 
-FUNCTIONS = (*ELEMENTWISE, *REDUCTIONS, *PARAM_FACTS, *CASTS, "transpose", *NOT_COMPILED)
+FUNCTIONS = (*ELEMENTWISE, *REDUCTIONS, *PARAM_FACTS, *CASTS, *MATRIX_FUNCTIONS, *NOT_COMPILED)
 
-ONE_TENSOR = ("sum", "mean", "norm", "RMS", *PARAM_FACTS, *CASTS, "transpose")
+ONE_TENSOR = ("sum", "mean", "norm", "RMS", *PARAM_FACTS, *CASTS)
 """Functions of one tensor."""
 
 
@@ -63,8 +66,8 @@ RESERVED_ARGUMENTS = frozenset(
 
 MODULE_NAMES = frozenset(
     {
-        "Any", "BaseOptimizer", "ParamsT", "Tensor", "TrainEvalOptimizer", "computed_state", "copied_state", "foreach",
-        "full_state", "math", "scalar_state", "scalars", "torch",
+        "Any", "BaseOptimizer", "ParamsT", "StoredOptimizer", "Tensor", "TrainEvalOptimizer", "computed_state",
+        "copied_state", "foreach", "full_state", "math", "scalar_state", "scalars", "torch",
     }
 )  # fmt: skip
 """What the module of an optimizer imports: its class and its variables are called otherwise."""

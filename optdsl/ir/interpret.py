@@ -88,25 +88,28 @@ def step(
     state: Mapping[str, Array],
     t: int | None = None,
     scalar_dtype: type = np.float32,
+    support: NDArray[np.bool_] | None = None,
 ) -> tuple[Array, dict[str, Array]]:
     """The parameter and the states after one step.
 
     ``t`` counts this step too (1 at the first); None will do for a program that does not read it. States with an
-    initial value that ``state`` lacks are created. ``scalar_dtype`` is that of scalar states. NaN and infinities
-    arise and travel as in torch; nothing warns. Raises :class:`AbsentStateError` where the program computes with a
-    state that has no value.
+    initial value that ``state`` lacks are created. ``scalar_dtype`` is that of scalar states. ``support`` is where the
+    gradient stores entries, None for all: elsewhere a step of the stored entries alone keeps what was there. NaN and
+    infinities arise and travel as in torch; nothing warns. Raises :class:`AbsentStateError` where the program computes
+    with a state that has no value.
     """
-    tensor = Tensors(param, grad, state)
+    tensor = Tensors(param, grad, state, support)
     return step_all(program, [(hypers, tensor)], t, scalar_dtype)[0]
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """One parameter with its gradient and its states."""
+    """One parameter with its gradient and its states; ``support`` says where the gradient stores entries."""
 
     param: Array
     grad: Array
     state: Mapping[str, Array]
+    support: NDArray[np.bool_] | None = None
 
 
 def step_all(
@@ -129,7 +132,10 @@ def step_all(
                 case _:
                     for evaluator in running:
                         evaluator.execute((stmt,))
-        return [_end(program, evaluator) for evaluator in running]
+        return [
+            _end(program, evaluator, tensors.support)
+            for evaluator, (_, tensors) in zip(running, parameters, strict=True)
+        ]
 
 
 def _begin(
@@ -147,9 +153,13 @@ def _begin(
     return _Evaluator(hypers, param, np.asarray(tensors.grad, dtype=np.float64), values, t, rounded, scalar_dtype)
 
 
-def _end(program: Program, evaluator: _Evaluator) -> tuple[Array, dict[str, Array]]:
+def _end(program: Program, evaluator: _Evaluator, support: NDArray[np.bool_] | None) -> tuple[Array, dict[str, Array]]:
     """The parameter and the states that the step leaves."""
     param = evaluator.param
+
+    def stored(new: Array, old: Array) -> Array:
+        return new if support is None or not program.stored_only else np.where(support, new, old)
+
     new_state = {}
     for key, final in program.new_states:
         state = program.state(key)
@@ -157,8 +167,9 @@ def _end(program: Program, evaluator: _Evaluator) -> tuple[Array, dict[str, Arra
             value = evaluator.evaluate(final)
             if value is not ABSENT:
                 like = _shaped(state.shape, param) if state.rate is Rate.ELEMENT else np.zeros(())
-                new_state[key] = _filled(value, like)
-    return _filled(evaluator.evaluate(program.param), param), new_state
+                new = _filled(value, like)
+                new_state[key] = stored(new, evaluator.state.get(key, new)) if state.rate is Rate.ELEMENT else new
+    return stored(_filled(evaluator.evaluate(program.param), param), param), new_state
 
 
 def run(
@@ -227,7 +238,8 @@ def _shaped(shape: Shape, param: Array) -> Array:
     if shape == FULL:
         return param
     extents = {Extent.ONE: 1, Extent.ROWS: _fact("rows", param), Extent.COLS: _fact("cols", param)}
-    return np.zeros((*param.shape[:-2], extents[shape.rows], extents[shape.cols]))
+    sizes = (extents[shape.rows], extents[shape.cols])
+    return np.zeros((*param.shape[:-2], *sizes[2 - min(param.ndim, 2) :]))
 
 
 def _fact(name: str, param: Array) -> float:
@@ -268,13 +280,18 @@ def _bfloat16(x: Value) -> Value:
     return np.where(np.isnan(x), x, rounded.view(np.float32).astype(np.float64))
 
 
+def _mean(x: Array, axis: int | None = None, keepdims: bool = False) -> Value:
+    """The mean; of nothing NaN, without a warning."""
+    return np.divide(np.sum(x, axis=axis, keepdims=keepdims), x.size if axis is None else x.shape[axis])
+
+
 _FOLDS: dict[str, Callable[..., Value]] = {
     "sum": np.sum,
-    "mean": np.mean,
+    "mean": _mean,
     "norm": lambda x, **over: np.sqrt(np.sum(np.square(x), **over)),
-    "rms": lambda x, **over: np.sqrt(np.mean(np.square(x), **over)),
-    "amax": np.max,
-    "amin": np.min,
+    "rms": lambda x, **over: np.sqrt(_mean(np.square(x), **over)),
+    "amax": lambda x, **over: np.max(x, initial=-np.inf, **over),
+    "amin": lambda x, **over: np.min(x, initial=np.inf, **over),
 }
 _AXES = {"rows": -2, "cols": -1}
 
@@ -284,8 +301,15 @@ def _reduce(op: str, x: Array) -> Value:
     reduction = REDUCTIONS[op]
     fold = _FOLDS[reduction.fold]
     if reduction.over in _AXES:
-        return fold(x, axis=_AXES[reduction.over], keepdims=True)
+        matrix = np.atleast_2d(x)
+        return fold(matrix, axis=_AXES[reduction.over], keepdims=True).reshape(_reduced_shape(x, reduction.over))
     return fold(x)
+
+
+def _reduced_shape(x: Array, over: str) -> tuple[int, ...]:
+    """``x``'s shape with one entry in the dimension that is reduced; a vector is one row."""
+    axis = _AXES[over]
+    return tuple(1 if i == x.ndim + axis else size for i, size in enumerate(x.shape))
 
 
 OPERATIONS: dict[str, Callable[..., Value]] = {
@@ -382,14 +406,15 @@ class _Evaluator:
                 return np.float64(_fact(name, self.param))
             case Op(op, (operand,)) if op in REDUCTIONS:
                 return _reduce(op, self.tensor(operand))
+            case Op("matmul" | "transpose" as op, args):
+                return OPERATIONS[op](*map(self.tensor, args))
             case Op(op, args):
                 return OPERATIONS[op](*map(self._present, args))
         raise TypeError(f"not an expression: {expr!r}")
 
     def tensor(self, expr: Expr) -> Array:
-        """``expr`` as an array: a scalar is the array that is this scalar everywhere."""
-        value = self._present(expr)
-        return value if expr.type.is_tensor else np.full(np.shape(self.param), value)
+        """``expr`` as an array of its shape: a scalar, and what one path makes of one, is it everywhere."""
+        return _filled(self._present(expr), _shaped(expr.type.shape, self.param))
 
     def _present(self, expr: Expr) -> Value:
         value = self.evaluate(expr)

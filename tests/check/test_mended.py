@@ -12,7 +12,7 @@ from optdsl.source import Diagnostic, Source
 from optdsl.syntax import ast, parse
 
 BROKEN = Path(__file__).parent.parent / "broken"
-FOLDERS = ("names", "time", "flow", "types", "inputs", "states", "sections", "modules")
+FOLDERS = ("names", "time", "flow", "types", "inputs", "states", "sections", "stored", "modules")
 
 Edits = tuple[tuple[str, str], ...]
 """Texts to replace, each by what mends it."""
@@ -141,6 +141,31 @@ MENDED: dict[str, Edits] = {
     "sections/no_gradient": (("γ θ_{t-1}", "γ ∇f_t(θ_{t-1})"),),
     "sections/parameter_never_updated": (("0.1 g_t\n", f"0.1 g_t\n        {USE}\n"),),
     "sections/no_step": (("return θ_t", STEP),),
+    "stored/update_outside_loop": (
+        (
+            "        m_t ← 0.9 m_{t-1} + g_t\n        for i in support(g_t) do",
+            "        for i in support(g_t) do\n            m_t ← 0.9 m_{t-1} + g_t",
+        ),
+    ),
+    "stored/update_on_the_other_path": (
+        ("    θ_t ← θ_{t-1} - 0.1 γ g_t", "    for i in support(g_t) do\n                θ_t ← θ_{t-1} - 0.1 γ g_t"),
+    ),
+    "stored/reduction": (("RMS(g_t) / √rows(θ_{t-1})", "t"),),
+    "stored/state_per_row": ((": mean(θ_0, over cols)", ": θ_0"),),
+    "stored/support_of_a_state": (("support(m_t)", "support(d_t)"),),
+    "stored/loop_in_loop": (("        for i in support(g_t) do\n            if t", "        if t"),),
+    "stored/loop_in_function": (("    for i in support(x) do\n        y", "    y"),),
+    "stored/condition_on_assignment": ((" where γ > 1", ""), (" where g_t is sparse", "")),
+    "stored/sparse_without_loop": (("θ_t ←", "for i in support(g_t) do\n            θ_t ←"),),
+    "stored/state_without_initial_value": (
+        ("        b (momentum", "        b_0 ← 0 (momentum"),
+    ),
+    "stored/number_in_loop": (
+        (
+            "        for i in support(g_t) do\n            P_t ← 0.9 P_{t-1}",
+            "        P_t ← 0.9 P_{t-1}\n        for i in support(g_t) do",
+        ),
+    ),
     "modules/unknown_base": (("optimizer AdamW", "import Adam from adam\n\noptimizer AdamW"),),
     "modules/misspelt_base": (("Decent", "Descent"),),
     "modules/extends_itself": (("optimizer Adam ", "import Adam from adam\n\noptimizer AdamX "),),

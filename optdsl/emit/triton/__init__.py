@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from optdsl.emit.fused.conditions import Flags
 from optdsl.emit.fused.names import Names
+from optdsl.emit.triton import stored
 from optdsl.emit.triton.lines import fitted
 from optdsl.emit.triton.prepare import NAMES as PREPARE_NAMES
 from optdsl.emit.triton.prepare import Prepare, build_prepare
@@ -22,8 +23,8 @@ from optdsl.ir.nodes import Let, Program, statements
 
 __all__ = ["emit_kernel"]
 
-FIRST_TENSOR_ROW = 2
-"""Rows 0 and 1 of the table are the number of elements and the row of hyperparameters."""
+FIRST_ROWS = ("number of elements", "row of hyperparameters")
+"""Labels of the first rows of the address table."""
 
 KERNEL_NAMES = frozenset("start position addresses column block_tensor block_chunk CHUNK BLOCK".split())
 """Names that the kernel uses for itself."""
@@ -34,7 +35,10 @@ def emit_kernel(program: Program) -> str:
 
     ``program`` is elementwise, as the lowering left it: nothing has been selected or hoisted.
     """
-    names = Names(KERNEL_NAMES | TILE_NAMES | PREPARE_NAMES | names_of_tensors(program) | set(tensor_keys(program)))
+    first_rows = stored.ROWS if program.stored_only else FIRST_ROWS
+    names = Names(
+        KERNEL_NAMES | stored.NAMES | TILE_NAMES | PREPARE_NAMES | names_of_tensors(program) | set(tensor_keys(program))
+    )
     parts = split(program, names)
     flags = Flags(names)
     for stmt in (*statements(parts.body), *parts.scalars):
@@ -47,13 +51,14 @@ def emit_kernel(program: Program) -> str:
     absentable = tuple(s.key for s in program.states if s.initial is None)
     row_keys = ("param", "grad", *(s.key for s in program.states), *(("step",) if program.counts_steps else ()))
     host = [(flag, host_text(x, absentable)) for x, flag in flags.by_expression.items()]
-    text = _template().render(
+    helpers = tile.helpers | (prepare.helpers if prepare else set()) | {"tile_pointer"}
+    text = _template(stored.TEMPLATE if program.stored_only else "kernel.py.jinja").render(
         name=program.name,
         prefix=f"_{program.name.lower()}",
         imports_math=any("math." in text for _, text in host),
-        helpers=sorted({"tile_pointer", "divide"} | tile.helpers | (prepare.helpers if prepare else set())),
-        row_labels=["number of elements", "row of hyperparameters", *row_keys],
-        rows={key: row for row, key in enumerate(row_keys, start=FIRST_TENSOR_ROW)},
+        helpers=sorted(helpers if program.stored_only else helpers | {"divide"}),
+        row_labels=[*first_rows, *row_keys],
+        rows={key: row for row, key in enumerate(row_keys, start=len(first_rows))},
         addresses=[f"{t.key}_address" for t in tile.tensors],
         columns=[column.name for column in parts.columns],
         tile_constants=[*tile_flags, *dtypes],
@@ -111,7 +116,7 @@ def _python(names: tuple[str, ...]) -> str:
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     environment = Environment(
         loader=PackageLoader("optdsl.emit.triton", ""),
         undefined=StrictUndefined,
@@ -121,4 +126,4 @@ def _template() -> Template:
         autoescape=False,
     )
     environment.globals.update(wrapped=_wrapped, python=_python)
-    return environment.get_template("kernel.py.jinja")
+    return environment.get_template(name)
