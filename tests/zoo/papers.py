@@ -1,8 +1,8 @@
 """One step of an optimizer as its paper has it, in NumPy float64: for those whose published code does something else.
 
 Each takes the parameter, the gradient, the states so far by our keys (empty before the first step; written to), the
-step count and the optimizer's arguments, and returns the new parameter. Those whose parameters depend on each other take
-and return lists.
+step count and the optimizer's arguments, and returns the new parameter; for parameters that depend on each other, all
+of these are lists.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Transforms of AdamW and SGD: what they do is what is done to torch's own, from outside, before and after each step."""
+"""Transforms of AdamW and SGD: what they do is done to torch's own from outside, before and after each step."""
 
 from __future__ import annotations
 
