@@ -9,6 +9,7 @@ from typing import Any
 from optdsl.ir.nodes import (
     FULL,
     PER_COLUMN,
+    PER_FIRST,
     PER_ROW,
     REDUCTIONS,
     Block,
@@ -53,7 +54,11 @@ TIMELESS = ("rho", "alpha", "large", "trust")
 """Locals that are written without a time."""
 
 
-SHAPED = {PER_ROW: Op("mean_cols", (Param(),)), PER_COLUMN: Op("mean_rows", (Param(),))}
+SHAPED = {
+    PER_ROW: Op("mean_cols", (Param(),)),
+    PER_COLUMN: Op("mean_rows", (Param(),)),
+    PER_FIRST: Op("mean_rest", (Param(),)),
+}
 """What has the shape of a state."""
 
 
@@ -159,7 +164,7 @@ def expr(e: Expr) -> ast.Expr:
             first = ast.Case(expr(then), expr(condition), NOWHERE)
             return ast.Cases((first, ast.Case(expr(orelse), None, NOWHERE)), NOWHERE)
         case Op(op, (operand,)) if op in REDUCTIONS:
-            over = {"all": "all", "rows": "rows", "cols": "cols"}[REDUCTIONS[op].over]
+            over = {"all": "all", "rows": "rows", "cols": "cols", "rest": "all but first"}[REDUCTIONS[op].over]
             function = {"rms": "RMS", "amax": "max", "amin": "min"}.get(REDUCTIONS[op].fold, REDUCTIONS[op].fold)
             return ast.Call(function, (expr(operand),), over=over, span=NOWHERE)
         case ParamFact(name):

@@ -26,6 +26,7 @@ from optdsl.check.vocabulary import PARAM_FACTS, reduces
 from optdsl.ir.nodes import (
     FULL,
     PER_COLUMN,
+    PER_FIRST,
     PER_ROW,
     DType,
     Rate,
@@ -48,7 +49,12 @@ Types = dict[Key, Type | None]
 _WORDS = {DType.REAL: "a number", DType.BOOL: "a flag", DType.CHOICE: "a choice"}
 
 
-_SHAPES = {FULL: "a tensor shaped like θ", PER_ROW: "one number per row", PER_COLUMN: "one number per column"}
+_SHAPES = {
+    FULL: "a tensor shaped like θ",
+    PER_ROW: "one number per row",
+    PER_COLUMN: "one number per column",
+    PER_FIRST: "one number for each index of the first dimension",
+}
 
 
 def describe(type: Type) -> str:
@@ -464,7 +470,7 @@ class TypeChecker:
             return None
         if reduces(expr):
             type = self.tensor(expr.arguments[0], "reduced")
-            return None if type is None else reduced(REDUCED_OVER[expr.over], type)
+            return None if type is None else self.reduction(expr, type)
         if expr.over:
             mend = "sum, mean, norm, RMS, min and max reduce"
             self.error("E314", f"`{expr.function}` does not reduce over anything", expr.span, "", mend)
@@ -475,6 +481,15 @@ class TypeChecker:
         if expr.function == "transpose":
             return self.transposed(self.tensor(expr.arguments[0], "transposed"))
         return self.joined(tuple(self.number(a, use) for a in expr.arguments), expr.span)
+
+    def reduction(self, expr: ast.Call, type: Type) -> Type | None:
+        try:
+            return reduced(REDUCED_OVER[expr.over], type)
+        except ShapeError:
+            message = f"`over {expr.over}` has no meaning for {describe_shape(type)}"
+            mend = "the first dimension is that of the rows only where θ is a matrix"
+            self.error("E311", message, expr.span, "", mend)
+            return None
 
     def fact(self, expr: ast.Call) -> None:
         """Checks ``rows(X)`` and the like: what they are asked of is a tensor, shaped as θ where that is needed."""
@@ -533,7 +548,14 @@ _SHOWN = {"*": "·"}
 
 _FITTING = "values per row, or per column, fit with each other and with tensors shaped like θ; transpose a matrix first"
 
-REDUCED_OVER = {"": "all", "all": "all", "rows": "rows", "cols": "cols", "all parameters": "parameters"}
+REDUCED_OVER = {
+    "": "all",
+    "all": "all",
+    "rows": "rows",
+    "cols": "cols",
+    "all parameters": "parameters",
+    "all but first": "rest",
+}
 """What a reduction runs over, as the IR calls it."""
 
 

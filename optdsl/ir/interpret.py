@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from optdsl.ir.nodes import (
     FULL,
+    PER_FIRST,
     REDUCTIONS,
     Block,
     Const,
@@ -237,6 +238,8 @@ def _shaped(shape: Shape, param: Array) -> Array:
     """An array of ``shape``, where ``param`` is θ."""
     if shape == FULL:
         return param
+    if shape == PER_FIRST:
+        return np.zeros(_first(param))
     extents = {Extent.ONE: 1, Extent.ROWS: _fact("rows", param), Extent.COLS: _fact("cols", param)}
     sizes = (extents[shape.rows], extents[shape.cols])
     return np.zeros((*param.shape[:-2], *sizes[2 - min(param.ndim, 2) :]))
@@ -297,13 +300,21 @@ _AXES = {"rows": -2, "cols": -1}
 
 
 def _reduce(op: str, x: Array) -> Value:
-    """A reduction of one array, over all of it or one of its last two dimensions (which stays, with one entry)."""
+    """A reduction of one array, over all of it or some of its dimensions (which stay, with one entry)."""
     reduction = REDUCTIONS[op]
     fold = _FOLDS[reduction.fold]
+    if reduction.over == "rest":
+        one_dimension = np.atleast_1d(x)
+        return fold(one_dimension[..., None], axis=tuple(range(1, one_dimension.ndim + 1))).reshape(_first(x))
     if reduction.over in _AXES:
         matrix = np.atleast_2d(x)
         return fold(matrix, axis=_AXES[reduction.over], keepdims=True).reshape(_reduced_shape(x, reduction.over))
     return fold(x)
+
+
+def _first(x: Array) -> tuple[int, ...]:
+    """The shape with ``x``'s first dimension, and one entry in all others."""
+    return tuple(1 if i else size for i, size in enumerate(x.shape))
 
 
 def _reduced_shape(x: Array, over: str) -> tuple[int, ...]:

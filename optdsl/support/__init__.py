@@ -6,7 +6,7 @@ Compiled packages carry a copy of this one. It needs torch alone (and Triton whe
 from . import facts, foreach, reductions, scalars
 from .modes import TrainEvalOptimizer
 from .optimizer import BaseOptimizer
-from .state import computed_state, copied_state, full_state, matrix_state, number_state, scalar_state
+from .state import computed_state, copied_state, first_state, full_state, matrix_state, number_state, scalar_state
 from .stored import StoredOptimizer
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "computed_state",
     "copied_state",
     "facts",
+    "first_state",
     "foreach",
     "full_state",
     "matrix_state",

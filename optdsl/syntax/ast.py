@@ -133,7 +133,7 @@ class Call:
     """A function of the closed list, or one that the spec defines, applied to arguments.
 
     ``√x`` is ``sqrt``, ``|x|`` ``abs``, ``‖x‖`` ``norm``, ``⌊x⌋`` ``floor``. ``over`` is ``""``, ``rows``, ``cols``,
-    ``all`` or ``all parameters``. ``parameters`` are the arguments after a ``;``.
+    ``all``, ``all but first`` or ``all parameters``. ``parameters`` are the arguments after a ``;``.
     """
 
     function: str

@@ -31,6 +31,7 @@ TRANSFORMS = (
     "clipped_update(lr)",
     "sign_update(2 lr)",
     "clipped_norm(0.5)",
+    "centralized_gradient",
     "clipped_global_norm(0.5)",
     "trust_ratio(lr)",
     "cautious",
@@ -187,6 +188,11 @@ BY_HAND = {
     "clipped_norm(1/2)": (STEP.replace(GRADIENT, f"{GRADIENT}\ng_t ← g_t min(1, 0.5 / norm(g_t))"), "", ""),
     "clipped_global_norm(1/2)": (
         STEP.replace(GRADIENT, f"{GRADIENT}\nN_t ← sum(g_t², over all parameters)\ng_t ← g_t min(1, 0.5 / √N_t)"),
+        "",
+        "",
+    ),
+    "centralized_gradient": (  # of vectors, nothing changes
+        STEP.replace(GRADIENT, f"{GRADIENT}\nif dim(θ) > 1\n    g_t ← g_t - mean(g_t, over all but first)"),
         "",
         "",
     ),

@@ -38,6 +38,13 @@ def clip_each_norm(params: list[Tensor]) -> None:
         clip_grad_norm_([param], 0.5)
 
 
+def centralized(params: list[Tensor]) -> None:
+    for param in params:
+        if param.dim() > 1:
+            assert param.grad is not None
+            param.grad.sub_(param.grad.mean(dim=tuple(range(1, param.dim())), keepdim=True))
+
+
 def coupled(params: list[Tensor]) -> None:
     for param in params:
         assert param.grad is not None
@@ -73,6 +80,7 @@ TRANSFORMS = (
     Transform("clipped_gradient(0.5)", lambda params: clip_grad_value_(params, 0.5)),
     Transform("clipped_norm(0.5)", clip_each_norm, rtol=1e-5),  # torch adds 1e-6 to norms
     Transform("clipped_global_norm(2)", lambda params: clip_grad_norm_(params, 2), rtol=1e-5),
+    Transform("centralized_gradient", centralized),
     Transform("coupled_decay(0.1)", coupled),
     Transform("decoupled_decay(γ, 0.1)", update=lambda u, x, g: u + LR * 0.1 * x),
     Transform("clipped_update(γ)", update=lambda u, x, g: u.clamp(-LR, LR)),
@@ -80,6 +88,12 @@ TRANSFORMS = (
     Transform("trust_ratio(γ)", update=trusted),
     Transform("cautious", update=cautious),
 )
+
+
+def tensors() -> list[Tensor]:
+    """Parameters of all kinds, weights of a convolution among them."""
+    kernel = torch.randn(4, 3, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    return [*parameters(torch.float64), kernel.requires_grad_()]
 
 
 @functools.cache
@@ -103,7 +117,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("base", BASES)
 def test_a_transform(base: str, transform: Transform, foreach: bool, folder: Path) -> None:
     twin, kwargs = BASES[base]
-    ours, theirs = parameters(torch.float64), parameters(torch.float64)
+    ours, theirs = tensors(), tensors()
     optimizer = compiled(base, transform, folder)(ours, **kwargs, foreach=foreach)
     reference = twin(theirs, **kwargs)
     for step in gradients(ours, STEPS):
