@@ -79,6 +79,16 @@ CODE_NAMES = MODULE_NAMES | {
 """What the functions of an optimizer mean by these names: no argument and no state is called so."""
 
 
+def builtin_of(call: ast.Call) -> Builtin | None:
+    """What ``call`` calls of the functions that every spec can call; None if it is none that is compiled."""
+    if call.function in MATRIX_FUNCTIONS:
+        arity = MATRIX_FUNCTIONS[call.function]
+        return Builtin(arity, arity)
+    if reduces(call) or call.function in ONE_TENSOR:
+        return Builtin(1, 1)
+    return ELEMENTWISE.get(call.function)
+
+
 def taken_by_python(word: str) -> bool:
     """True if ``word`` is a Python keyword or the name of something built in."""
     return keyword.iskeyword(word) or keyword.issoftkeyword(word) or hasattr(builtins, word)
