@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from tests.torch_parity.cases import DENSE, Case, assert_agree, configurations, every_dense_case, parameters, train
+from tests.torch_parity.cases import DENSE, Case, assert_agree, configurations, every_dense_case, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor 
 def test_values_are_those_of_torch(case: Case, kwargs: dict[str, Any]) -> None:
     optimizers = []
     for cls in (case.ours, case.torchs):
-        params = [param.clone() for param in parameters(torch.float64)]  # leaves cannot be written to
+        params = [param.clone() for param in case.parameters(torch.float64)]  # leaves cannot be written to
         optimizers.append(cls(params, **kwargs, differentiable=True))
         train(optimizers[-1], range(5))
     assert_agree(*optimizers, rtol=1e-6)
@@ -97,7 +97,7 @@ def test_hyperparameters_and_start_over_several_steps(case: Case) -> None:
 
 @every_dense_case
 def test_foreach_is_refused(case: Case) -> None:
-    param = torch.ones(3, requires_grad=True).clone()
-    param.grad = torch.ones(3)
+    param = torch.ones(3, 1, requires_grad=True).clone()
+    param.grad = torch.ones(3, 1)
     with pytest.raises(AssertionError, match="_foreach ops don't support autograd"):
         case.ours([param], differentiable=True, foreach=True).step()
