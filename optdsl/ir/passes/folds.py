@@ -47,6 +47,8 @@ def expand_reductions(program: Program) -> Program:
 def obstacles(program: Program) -> tuple[str, ...]:
     """What of ``program`` no fused kernel does, in words that go on after "it …"."""
     found = dict.fromkeys(o for x in expressions(expand_reductions(program)) for o in _obstacles(x))
+    if any(state.shape not in FUSABLE_SHAPES for state in program.states):
+        found["has tensors of other shapes"] = None
     return tuple(found)
 
 
@@ -62,7 +64,7 @@ def _obstacles(x: Expr) -> Iterator[str]:
             case Op(op) if op in REDUCTIONS and REDUCTIONS[op].over == "parameters":
                 yield "reduces over all parameters"
             case _ if node.type.is_tensor and node.type.shape not in FUSABLE_SHAPES:
-                yield f"has tensors of {node.type.shape}"
+                yield "has tensors of other shapes"
 
 
 def _expanded(x: Expr) -> Expr:
