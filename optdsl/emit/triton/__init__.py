@@ -92,16 +92,21 @@ def _phased(program: Program) -> str:
     absentable = tuple(s.key for s in program.states if s.initial is None)
     host = [(flag, host_text(x, absentable)) for x, flag in flags.by_expression.items() if flag in used]
     keys = ("param", "grad", *(s.key for s in program.states), *(("step",) if program.counts_steps else ()))
-    labels = ["number of elements", "row of hyperparameters", *GEOMETRY.values(), *(f"{s.name}: scratch" for s in phases.slots), *keys]
+    labels = ["number of elements", "row of hyperparameters", *GEOMETRY.values(), *(f"{s.name} in the scratch memory: {SIZES[s.parts, s.space]}" for s in phases.slots), *keys]
     first = FIRST_TENSOR_ROW + len(GEOMETRY)
     geometry = {name: row for row, name in enumerate(GEOMETRY, start=FIRST_TENSOR_ROW)}
+    flat_only = phases.matrix == "False"
     facts = {n.name for flag in flags.by_expression for n in walk(flag) if isinstance(n, ParamFact)}
     return _template("phases.py.jinja").render(
         _shared(program, parts, prepare, prepare_flags),
         imports_math=any("math." in text for _, text in host),
         helpers=sorted({"ceil_divide"} | phases.helpers | (prepare.helpers if prepare else set())),
         kernels=phases.kernels,
-        width=max(len(k.name) for k in phases.kernels),
+        job_lines=list(_job_lines(phases.kernels)),
+        flat_only=flat_only,
+        place=[] if flat_only else PLACE,
+        tile_constants=["COMPUTE", "VECTOR", "COLS"] if flat_only else TILE,
+        narrow_constants=["COMPUTE", "1", "COLS // 2"] if flat_only else NARROW_TILE,
         constants={k.name: mentioned[k.name] + dtypes[k.name] for k in phases.kernels},
         row_labels=labels,
         rows={key: row for row, key in enumerate([*(s.name for s in phases.slots), *keys], start=first)},
@@ -123,11 +128,28 @@ GEOMETRY = {
     "batches": "number of matrices",
     "rows": "rows of each",
     "cols": "columns of each",
-    "span": "rows that a program walks, or elements where the tensor is flat",
+    "span": "span: how many rows a program walks, or elements where the tensor is flat",
     "parts": "parts of a reduction of the whole tensor",
     "dim": "number of dimensions",
 }
 """Rows of the table that say how a tensor is walked."""
+
+PLACE = "first_batch first_row first_col n_batches n_rows n_cols panel".split()
+"""Where a panel is in its tensor."""
+
+TILE = "FLAT COMPUTE VECTOR BATCHES ROWS COLS".split()
+NARROW_TILE = "FLAT COMPUTE 1 BATCHES NARROW_ROWS NARROW_COLS".split()
+
+SIZES = {
+    (False, Space.TENSOR): "one",
+    (False, Space.MATRICES): "one for each matrix",
+    (False, Space.ROWS): "one for each row",
+    (False, Space.COLS): "one for each column",
+    (True, Space.TENSOR): "two for each chunk",
+    (True, Space.ROWS): "one for every COLS columns of each row",
+    (True, Space.COLS): "one for every ``span`` rows of each column",
+}
+"""How many numbers a slot holds, by whether they are parts."""
 
 COUNTS = {
     Space.TENSOR: "1",
@@ -169,6 +191,18 @@ def _texts_of_job(kernel: Kernel) -> Iterable[str]:
         yield line.when
     for _, when in (*kernel.addresses, *kernel.slots):
         yield when
+
+
+def _job_lines(kernels: Iterable[Kernel]) -> Iterable[str]:
+    """Every job on a line, or more."""
+    width = max(len(k.name) for k in kernels)
+    for k in kernels:
+        yield from textwrap.wrap(f"{k.name:<{width}}  {k.doc}", 116, subsequent_indent=" " * (width + 2))
+
+
+def _imported(module: str, names: list[str]) -> str:
+    line = f"from {module} import {', '.join(names)}"
+    return line if len(line) <= 120 else f"from {module} import (\n    " + ",\n    ".join(names) + ",\n)"
 
 
 def _code(lines: Iterable[Line], indent: int) -> Iterable[str]:
@@ -221,5 +255,5 @@ def _template(name: str) -> Template:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.globals.update(wrapped=_wrapped, python=_python, code=_code)
+    environment.globals.update(wrapped=_wrapped, python=_python, code=_code, imported=_imported)
     return environment.get_template(name)

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator
 
 WIDTH = 120
+NO_FORMAT = "  # fmt: skip"
 
 
 def fitted(text: str) -> str:
-    """``text`` with every assignment that is too long in brackets, a line for each term."""
+    """``text`` with every long call filled, and every long assignment in brackets, a line for each term."""
     return "\n".join(line for long in text.split("\n") for line in _lines(long))
 
 
 def _lines(line: str) -> Iterator[str]:
     assignment = re.fullmatch(r"( *)(\w+) = (.*[^(,])", line)
-    if len(line) <= WIDTH or assignment is None:
+    if len(line) <= WIDTH:
         yield line
-        return
-    indent, target, value = assignment.groups()
-    yield f"{indent}{target} = ("
-    parts = [value] if len(indent) + 4 + len(value) <= WIDTH else list(_terms(value))
-    yield from (f"{indent}    {part}" for part in parts)
-    yield f"{indent})"
+    elif (call := re.fullmatch(r"( *)((?:\w+ = )?[\w.]+\()(.*)\)", line)) and _is_closed(call[3]):
+        indent, opening, arguments = call.groups()
+        filled = textwrap.wrap(f"{arguments},", WIDTH - len(indent) - 4, break_long_words=False)
+        yield f"{indent}{opening}"
+        yield from (f"{indent}    {part}" for part in filled)
+        yield f"{indent}){NO_FORMAT}"
+    elif assignment is not None:
+        indent, target, value = assignment.groups()
+        yield f"{indent}{target} = ("
+        parts = [value] if len(indent) + 4 + len(value) <= WIDTH else list(_terms(value))
+        yield from (broken for part in parts for broken in _lines(f"{indent}    {part}"))
+        yield f"{indent})"
+    else:
+        yield line
+
+
+def _is_closed(text: str) -> bool:
+    """Whether no bracket is closed in ``text`` that was not opened there."""
+    return all(_depth(text[:end]) >= 0 for end in range(len(text) + 1))
 
 
 def _terms(value: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from optdsl.ir.passes.phases import Fold, Job, Schedule, Space, Step, space_of
 NAMES = frozenset(
     "tl table n_tensors tensor block_tensor block_chunk block column scalars scratch grad_scale found_inf scale first "
     "limit first_batch first_row first_col n_batches n_rows n_cols panel part parts span offsets pitch batch row col "
-    "batch_mask col_mask row_mask mask row_first col_first position tile_first addresses wide element count float "
+    "batch_mask col_mask row_mask panel_mask mask row_parts col_parts n_panels n_tiles narrow_first scalar row_first col_first position tile_first addresses wide element count float "
     "divide square_root minimum maximum sign power integer_power as_stored tile_pointer ceil_divide FLAT COMPUTE VECTOR BATCHES "
     "ROWS COLS WIDTH DEPTH".split()
 )
@@ -68,6 +69,8 @@ class Kernel:
     addresses: tuple[tuple[str, str], ...]
     slots: tuple[tuple[str, str], ...]
     columns: tuple[str, ...]
+    feeds_rows: bool
+    feeds_cols: bool
     before: tuple[Line, ...]
     inside: tuple[Line, ...]
     after: tuple[Line, ...]
@@ -90,6 +93,10 @@ class Kernel:
     def arguments(self) -> list[str]:
         """What a panel is given, besides where it is."""
         return [*self.address_names, *self.slot_names, *self.columns]
+
+    def words(self, text: str) -> set[str]:
+        """The names in its lines, and in ``text``."""
+        return set(re.findall(r"\w+", " ".join([text, *(line.text for line in self.inside)])))
 
     @property
     def wide_addresses(self) -> list[str]:
@@ -213,13 +220,14 @@ class _Builder:
         """The variable of the pointer to a place in the scratch memory."""
         k = f"{name}:{'parts' if parts else 'values'}"
         if k not in self.slots:
-            wanted = f"{name.partition('.')[0]}_{'parts' if parts else 'ptr'}"
+            wanted = f"{name.partition('.')[0]}_{'parts' if parts else 'values'}"
             self.slots[k] = Slot(self.names.take(wanted), space, parts)
         return self.slots[k].name
 
-    def slot_of(self, name: str, parts: bool = False) -> str | None:
+    def slot_of(self, name: str, parts: bool = False) -> str:
+        """The variable of a place that there is; "" if there is none."""
         slot = self.slots.get(f"{name}:{'parts' if parts else 'values'}")
-        return slot and slot.name
+        return "" if slot is None else slot.name
 
     # ------------------------------------------------------------------------------------------------------------ passes
 
@@ -250,7 +258,7 @@ class _Builder:
                 loads.append(Line(f"{variables[k]} = {text}" + (f" if {guard} else 0.0" if guard else "")))
                 continue
             if isinstance(k, str):
-                pointer = slot = self.slot_of(k) or ""
+                pointer = slot = self.slot_of(k)
                 slots[slot] = either(slots.get(slot, NEVER), when)
             else:
                 touched[tensors[k]] = either(touched.get(tensors[k], NEVER), when)
@@ -264,36 +272,31 @@ class _Builder:
 
         inside = [Line(text) for text in Statements(printer, needed, stored_as).block(job.block, ALWAYS)]
         after: list[Line] = []
+        shape = "[COLS]" if self.matrix == NEVER else "[BATCHES, ROWS, COLS]"
         for fold in job.folds:
             when = self.needed[fold.name]
             if when == NEVER:
                 continue
             guard = self.flags.text(when)
-            slot = self.slot_of(fold.name, parts=True) or ""
+            slot = self.slot_of(fold.name, parts=True)
             slots[slot] = either(slots.get(slot, NEVER), when)
             helper, identity = _FOLDS[fold.fold]
             value = f"tl.where(mask, {printer.value(fold.operand)}, {identity})"
             total = self.total(fold, helper)
             if fold.space is Space.ROWS:
                 self.helpers.add(f"{helper}_over")
-                inside.append(Line(
-                    f"tl.store({slot} + first_col // COLS * (n_batches.to(tl.int64) * n_rows) + row_first + row_index, "
-                    f"{helper}_over({value}, 2), mask=row_mask)",
-                    guard,
-                ))  # fmt: skip
+                inside.append(Line(f"{total} = {helper}_over({value}, 2)", guard))
+                inside.append(Line(f"tl.store({slot} + row_parts + row_index, {total}, mask=row_mask)", guard))
                 continue
-            before.append(Line(f"{total} = tl.full([BATCHES, ROWS, COLS], {identity}, COMPUTE)", guard))
+            before.append(Line(f"{total} = tl.full({shape}, {identity}, COMPUTE)", guard))
             folded = f"{total} + {value}" if helper == "sum" else f"{helper}({total}, {value})"
             if helper != "sum":
                 self.helpers.add(helper)
             inside.append(Line(f"{total} = {folded}", guard))
             if fold.space is Space.COLS:
                 self.helpers.add(f"{helper}_over")
-                after.append(Line(
-                    f"tl.store({slot} + panel * (n_batches.to(tl.int64) * n_cols) + col_first + col_index, "
-                    f"{helper}_over({total}, 1), mask=col_mask & (limit > 0))",
-                    guard,
-                ))  # fmt: skip
+                after.append(Line(f"{total} = {helper}_over({total}, 1)", guard))
+                after.append(Line(f"tl.store({slot} + col_parts + col_index, {total}, mask=panel_mask)", guard))
             else:
                 self.helpers.add(f"{helper}_all")
                 after.append(Line(f"tl.store({slot} + part, {helper}_all({total}))", guard))
@@ -332,16 +335,27 @@ class _Builder:
             after=tuple(after),
             wide=wide,
             unscales=unscales != NEVER,
+            feeds_rows=Space.ROWS in {fold.space for fold in job.folds},
+            feeds_cols=Space.COLS in {fold.space for fold in job.folds},
         )
 
     def doc_of_pass(self, job: Job, touched: Mapping[str, Formula], needed: Mapping[Key, Formula]) -> str:
-        read = [k for k in touched if k == "grad" or needed[self.step.old(k)] != NEVER or k in job.loaded.values()]
-        fed = [fold.name.partition(".")[0] for fold in job.folds if self.needed[fold.name] != NEVER]
+        reads = {k: needed[Grad() if k == "grad" else self.step.old(k)] for k in touched}
+        for name, k in job.loaded.items():
+            reads[k] = either(reads[k], needed[name])
+        read = [self.under(k, when) for k, when in reads.items() if when != NEVER]
+        fed = [self.under(fold.name.partition(".")[0], self.needed[fold.name]) for fold in job.folds
+               if self.needed[fold.name] != NEVER]  # fmt: skip
         parts = [f"reads {_listed(read)}"] if read else []
         parts += [f"feeds {_listed(fed)}"] if fed else []
-        written = [k for k in job.writes if self.written[k] != NEVER]
+        written = [self.under(k, self.written[k]) for k in job.writes if self.written[k] != NEVER]
         parts += [f"writes {_listed(written)}"] if written else []
         return "; ".join(parts)
+
+    def under(self, name: str, when: Formula) -> str:
+        """``name``, with the flags that it depends on."""
+        text = self.flags.text(when)
+        return f"{name} (if {text})" if text else name
 
     def total(self, fold: Fold, helper: str) -> str:
         k = f"{fold.name}:total"
@@ -384,7 +398,7 @@ class _Builder:
             space = self.space_of(k)
             assert space is not None
             if isinstance(k, str):
-                pointer = self.slot_of(k) or ""
+                pointer = self.slot_of(k)
                 slots[pointer] = either(slots.get(pointer, NEVER), when)
             else:
                 touched[tensors[k]] = either(touched.get(tensors[k], NEVER), when)
@@ -394,7 +408,7 @@ class _Builder:
         lines += [Line(text) for text in Statements(printer, needed).block(job.block, ALWAYS)]
         for name, ref in _refs(job):
             slot = self.slot_of(name)
-            if slot is not None and self.needed[name] != NEVER and name in {n for n, j in self.home.items() if j == i}:
+            if slot and self.needed[name] != NEVER and name in {n for n, j in self.home.items() if j == i}:
                 slots[slot] = either(slots.get(slot, NEVER), self.needed[name])
                 lines.append(Line(f"tl.store({slot} + element, {printer.value(ref)}, mask=mask)",
                                   self.flags.text(self.needed[name])))  # fmt: skip
@@ -407,9 +421,11 @@ class _Builder:
                                   self.flags.text(when)))  # fmt: skip
         active = either(*results.values())
         made = [name.partition(".")[0] for name, _ in _refs(job) if self.needed[name] != NEVER]
+        active_text = self.flags.text(active)
         return Kernel(
             name=f"{PLACES[job.space]}_{i}",
-            doc=f"per {_ONE[job.space]}: {_listed(dict.fromkeys([*made, *job.writes]))}",
+            doc=f"makes, for each {_ONE[job.space]}, {_listed(dict.fromkeys([*made, *job.writes]))}"
+            + (f" (if {active_text})" if active_text else ""),
             space=job.space,
             active=self.flags.text(active),
             active_on_host=self.on_host(active),
@@ -421,13 +437,15 @@ class _Builder:
             after=(),
             wide=(),
             unscales=False,
+            feeds_rows=False,
+            feeds_cols=False,
         )
 
     def source_slot(self, fold: Fold) -> str:
         if fold.source is Space.ELEMENTS:
-            return self.slot_of(fold.name, parts=True) or ""
+            return self.slot_of(fold.name, parts=True)
         assert isinstance(fold.operand, Ref)
-        return self.slot_of(fold.operand.name) or ""
+        return self.slot_of(fold.operand.name)
 
     # ------------------------------------------------------------------------------------------------------------- names
 
@@ -531,4 +549,3 @@ def _listed(items: object) -> str:
     return ", ".join(items)  # type: ignore[arg-type]
 
 
-__all__ = ["PLACES", "Kernel", "Line", "Phases", "Slot", "build_phases", "key"]

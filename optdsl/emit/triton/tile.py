@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from optdsl.emit.fused.conditions import ALWAYS, NEVER, Flags, Formula, both, either, negated
+from optdsl.emit.fused.conditions import ALWAYS, NEVER, Flags, Formula, both, either, given, negated
 from optdsl.emit.triton.printer import KernelPrinter
 from optdsl.emit.triton.scalars import Split
 from optdsl.emit.triton.traffic import Key, changes, needs
@@ -124,7 +124,7 @@ class Statements:
             if needed == path:
                 yield line
             else:
-                yield f"if {self.printer.flags.text(self.needed[name])}:"
+                yield f"if {self.printer.flags.text(given(needed, path))}:"
                 yield from _indented([line])
 
     def branch(self, stmt: If, path: Formula) -> Iterator[str]:

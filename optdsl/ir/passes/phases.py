@@ -180,6 +180,8 @@ class _Flattener:
     def __init__(self, step: Step):
         self.step = step
         self.count = 0
+        self.within: Let | None = None
+        """The statement whose parts are being named."""
 
     def run(self) -> Step:
         body = self.block(self.step.body, {})
@@ -203,6 +205,7 @@ class _Flattener:
                 arms = self.block(stmt.then, known), self.block(stmt.orelse, known)
                 result.append(replace(stmt, then=arms[0], orelse=arms[1]))
             else:
+                self.within = stmt
                 value = self.whole(stmt.value, result, known)
                 result.append(replace(stmt, value=value))
         return tuple(result)
@@ -235,13 +238,13 @@ class _Flattener:
         if x not in known:
             value = self.whole(x, lets, known)
             self.count += 1
-            let = Let(f"{_wanted_name(value)}.p{self.count}", value)
+            let = Let(f"{_wanted_name(value, self.within)}.p{self.count}", value)
             lets.append(let)
             known[x] = let.ref
         return known[x]
 
 
-def _wanted_name(x: Expr) -> str:
+def _wanted_name(x: Expr, within: Let | None) -> str:
     match x:
         case Op(op, (Ref() as operand,)) if op in REDUCTIONS:
             return f"{op}_{operand.identifier}"
@@ -249,8 +252,9 @@ def _wanted_name(x: Expr) -> str:
             return f"{op}_{_leaf_name(operand)}"
         case Op("pow", (operand, Const(2))) if not isinstance(operand, Op):
             return f"{_leaf_name(operand)}_squared"
-        case Op(op):
-            return {"div": "ratio", "mul": "product", "sub": "difference", "add": "total"}.get(op, f"{op}_value")
+        case Op():
+            name = "step" if within is None or within.state == "param" else within.identifier
+            return f"{name}_{'scale' if space_of(x.type) is Space.TENSOR else 'part'}"
         case _:
             return _leaf_name(x)
 
