@@ -151,9 +151,7 @@ def sum_parts(pointer, element, count, stride, mask, dtype: tl.constexpr, WIDTH:
 
 
 @triton.jit
-def maximum_parts(
-    pointer, element, count, stride, mask, dtype: tl.constexpr, WIDTH: tl.constexpr, DEPTH: tl.constexpr
-):
+def maximum_parts(pointer, element, count, stride, mask, dtype: tl.constexpr, WIDTH: tl.constexpr, DEPTH: tl.constexpr):
     """For each ``element``, the largest of ``count`` parts that are ``stride`` apart."""
     part = tl.arange(0, DEPTH)[:, None]
     largest = tl.full([DEPTH, WIDTH], float("-inf"), dtype)
@@ -163,9 +161,7 @@ def maximum_parts(
 
 
 @triton.jit
-def minimum_parts(
-    pointer, element, count, stride, mask, dtype: tl.constexpr, WIDTH: tl.constexpr, DEPTH: tl.constexpr
-):
+def minimum_parts(pointer, element, count, stride, mask, dtype: tl.constexpr, WIDTH: tl.constexpr, DEPTH: tl.constexpr):
     """For each ``element``, the smallest of ``count`` parts that are ``stride`` apart."""
     part = tl.arange(0, DEPTH)[:, None]
     smallest = tl.full([DEPTH, WIDTH], float("inf"), dtype)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from . import facts
 from .fused import Bucket
 from .layout import Strides
 from .triton_launch import CHUNK, WARPS, FusedOptimizer, Launch, taken
@@ -86,21 +87,26 @@ class PhasedOptimizer(FusedOptimizer):
     def kinds(self, bucket: Bucket) -> list[Hashable]:
         kinds: list[Hashable] = []
         for param in bucket.params:
-            kind = Kind(tuple(fact(param, name) for name in self.facts))
+            kind = Kind(tuple(getattr(facts, name)(param) for name in self.facts))
             kinds.append(replace(kind, tile=tile(param)) if self.matrix(self.flags_of(bucket, kind)) else kind)
         return kinds
 
     def flags_of(self, bucket: Bucket, kind: Kind) -> dict[str, bool]:
-        facts = dict(zip(self.facts, kind.facts, strict=True))
-        return self.flags(bucket.hypers, bucket.present, facts)  # type: ignore[call-arg]
+        known = dict(zip(self.facts, kind.facts, strict=True))
+        return self.flags(bucket.hypers, bucket.present, known)  # type: ignore[call-arg]
 
     def new_state(self, name: str, param: Tensor) -> Tensor:
         space = self.small_states.get(name)
         if space is None:
             return torch.zeros_like(param)
-        batches, rows, cols = matrices(param)
-        ends = {"tensor": (), "matrices": (1, 1), "rows": (rows, 1), "cols": (1, cols)}[space]
-        return param.new_zeros((*(() if space == "tensor" else param.shape[:-2]), *ends))
+        _, rows, cols = matrices(param)
+        shape = {
+            "tensor": (),
+            "matrices": (*param.shape[:-2], 1, 1),
+            "rows": (*param.shape[:-2], rows, 1),
+            "cols": (*param.shape[:-2], 1, cols),
+        }[space]
+        return param.new_zeros(shape)
 
     def launch(self, *args: Any) -> Launch:
         return PhasedLaunch(self, *args)
@@ -108,15 +114,7 @@ class PhasedOptimizer(FusedOptimizer):
 
 def matrices(param: Tensor) -> tuple[int, int, int]:
     """How many matrices ``param`` is, their rows and their columns."""
-    shape = param.shape
-    return prod(shape[:-2]), shape[-2] if len(shape) > 1 else 1, shape[-1] if shape else 1
-
-
-def fact(param: Tensor, name: str) -> float:
-    """A fact about ``param``."""
-    batches, rows, cols = matrices(param)
-    epsilon = torch.finfo(param.dtype).eps
-    return {"dim": param.dim(), "rows": rows, "cols": cols, "numel": param.numel(), "machine_epsilon": epsilon}[name]
+    return prod(param.shape[:-2]), facts.rows(param), facts.cols(param)
 
 
 def tile(param: Tensor) -> tuple[int, int, int]:

@@ -24,8 +24,8 @@ from optdsl.emit.triton.scalars import Split, split
 from optdsl.emit.triton.tile import NAMES as TILE_NAMES
 from optdsl.emit.triton.tile import Tile, build_tile, names_of_tensors, tensor_keys
 from optdsl.ir.nodes import PARAM_FACTS, Let, ParamFact, Program, statements, walk
-from optdsl.ir.passes.phases import Space, schedule, step_of
 from optdsl.ir.passes.folds import expand_reductions
+from optdsl.ir.passes.phases import Space, schedule, step_of
 
 __all__ = ["emit_kernel"]
 
@@ -77,7 +77,9 @@ def _elementwise(program: Program) -> str:
 
 def _phased(program: Program) -> str:
     program = expand_reductions(program)
-    names = Names(NAMES | PREPARE_NAMES | names_of_tensors(program) | {"param", "grad", *(s.key for s in program.states)})
+    names = Names(
+        NAMES | PREPARE_NAMES | names_of_tensors(program) | {"param", "grad", *(s.key for s in program.states)}
+    )
     parts = split(program, names)
     flags = Flags(names)
     for stmt in (*statements(parts.body), *parts.scalars):
@@ -92,7 +94,13 @@ def _phased(program: Program) -> str:
     absentable = tuple(s.key for s in program.states if s.initial is None)
     host = [(flag, host_text(x, absentable)) for x, flag in flags.by_expression.items() if flag in used]
     keys = ("param", "grad", *(s.key for s in program.states), *(("step",) if program.counts_steps else ()))
-    labels = ["number of elements", "row of hyperparameters", *GEOMETRY.values(), *(f"{s.name} in the scratch memory: {SIZES[s.parts, s.space]}" for s in phases.slots), *keys]
+    labels = [
+        "number of elements",
+        "row of hyperparameters",
+        *GEOMETRY.values(),
+        *(f"{s.name} in the scratch memory: {SIZES[s.parts, s.space]}" for s in phases.slots),
+        *keys,
+    ]
     first = FIRST_TENSOR_ROW + len(GEOMETRY)
     geometry = {name: row for row, name in enumerate(GEOMETRY, start=FIRST_TENSOR_ROW)}
     flat_only = phases.matrix == "False"

@@ -12,7 +12,7 @@ from optdsl.emit.fused.names import Names
 from optdsl.emit.triton.printer import KernelPrinter
 from optdsl.emit.triton.scalars import Split
 from optdsl.emit.triton.tile import Statements, names_of_tensors
-from optdsl.emit.triton.traffic import Key, changes, key, needs
+from optdsl.emit.triton.traffic import Key, changes, needs
 from optdsl.emit.triton.variables import assign_variables
 from optdsl.ir.nodes import Expr, Grad, Param, Program, Ref, StateValue, statements
 from optdsl.ir.passes.phases import Fold, Job, Schedule, Space, Step, space_of
@@ -179,8 +179,8 @@ class _Builder:
             if when != NEVER:
                 results[atom] = either(results.get(atom, NEVER), when)
 
-        for k in job.writes:
-            make(self.step.results[k], self.written[k])
+        for state in job.writes:
+            make(self.step.results[state], self.written[state])
         if job.number is not None:
             for fold in job.folds:
                 make(fold.operand, self.needed[fold.name])
@@ -365,9 +365,7 @@ class _Builder:
 
     # -------------------------------------------------------------------------------------------------------- small jobs
 
-    def a_small_job(
-        self, i: int, job: Job, needed: Mapping[Key, Formula], results: Mapping[Expr, Formula]
-    ) -> Kernel:
+    def a_small_job(self, i: int, job: Job, needed: Mapping[Key, Formula], results: Mapping[Expr, Formula]) -> Kernel:
         tensors = {self.step.old(k): k for k in self.step.results}
         inputs, _ = self.inputs(job, needed, tensors)
         kept = [column.ref for column in self.split.columns]
@@ -447,7 +445,7 @@ class _Builder:
         assert isinstance(fold.operand, Ref)
         return self.slot_of(fold.operand.name)
 
-    # ------------------------------------------------------------------------------------------------------------- names
+    # ------------------------------------------------------------------------------------------------------------ names
 
     def inputs(
         self, job: Job, needed: Mapping[Key, Formula], tensors: Mapping[Expr, str]
@@ -474,7 +472,9 @@ class _Builder:
         return inputs, kept
 
     def variables(self, job: Job, inputs: Mapping[Key, str], results: list[Expr]) -> Mapping[Key, str]:
-        reserved = NAMES | names_of_tensors(self.program) | set(self.flags.order) | {s.name for s in self.slots.values()}
+        reserved = (
+            NAMES | names_of_tensors(self.program) | set(self.flags.order) | {s.name for s in self.slots.values()}
+        )
         reserved |= {self.total(fold, "") for fold in job.folds}
         return assign_variables(job.block, inputs, results, reserved)
 
@@ -547,5 +547,3 @@ def _and(a: str, b: str) -> str:
 
 def _listed(items: object) -> str:
     return ", ".join(items)  # type: ignore[arg-type]
-
-

@@ -37,7 +37,8 @@ class ScalarState:
 class Prepare:
     """``lines`` compute the scalars from those read: ``hypers`` are (name, variable), ``step`` is the count's variable.
 
-    ``facts`` are (name, variable) of what is read about the parameter. ``columns`` are the texts of what a row holds. ``helpers`` are the support functions that the lines call.
+    ``facts`` are (name, variable) of what is read about the parameter, ``columns`` the texts of what a row holds.
+    ``helpers`` are the support functions that the lines call.
     """
 
     hypers: tuple[tuple[str, str], ...]

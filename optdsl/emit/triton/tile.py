@@ -114,12 +114,14 @@ class Statements:
                 yield from self.assign(stmt.name, stmt.value, path)
 
     def assign(self, name: str, value: Expr, path: Formula) -> Iterator[str]:
+        needed = both(self.needed[name], path)
+        if needed == NEVER:
+            return
         variable, text = self.printer.variables[name], self.printer.value(value)
         if name in self.stored_as and variable != text:
             self.printer.helpers.add("as_stored")
             text = f"as_stored({text}, {self.stored_as[name]})"
-        needed = both(self.needed[name], path)
-        if variable != text and needed != NEVER:
+        if variable != text:
             line = f"{variable} = {text}"
             if needed == path:
                 yield line

@@ -109,7 +109,7 @@ def _of_equal(fold: str, count: Expr, x: Expr) -> Expr:
 
 def _count(shape: Shape, over: str) -> Expr:
     """How many elements of a tensor of ``shape`` are reduced to one."""
-    facts = {Extent.ONE: Const(1), Extent.ROWS: ParamFact("rows"), Extent.COLS: ParamFact("cols")}
+    facts: dict[Extent, Expr] = {Extent.ONE: Const(1), Extent.ROWS: ParamFact("rows"), Extent.COLS: ParamFact("cols")}
     if over == "rows":
         return facts[shape.rows]
     if over == "cols":
@@ -119,4 +119,3 @@ def _count(shape: Shape, over: str) -> Expr:
     for fact in missing:
         count = div(count, ParamFact(fact))
     return count
-

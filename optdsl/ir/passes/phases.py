@@ -44,7 +44,7 @@ from optdsl.ir.nodes import (
     walk,
 )
 from optdsl.ir.passes.folds import is_fold
-from optdsl.ir.passes.rewrite import live_statements, names_read
+from optdsl.ir.passes.rewrite import live_statements, names_read, substitute
 
 MOST_CHOICES = 512
 """Of more schedules than this only the neighbours of a few are tried."""
@@ -158,9 +158,7 @@ def accesses(schedule: Schedule, decide: Callable[[Expr], bool | None]) -> int:
     for job in schedule.passes:
         wanted = [fold.operand for fold in job.folds] + [step.results[key] for key in job.writes]
         read = _reads(job.block, wanted, decide)
-        total += len(_tensors(read, job.loaded)) + sum(
-            _changes(step, key, decide) for key in job.writes
-        )
+        total += len(_tensors(read, job.loaded)) + sum(_changes(step, key, decide) for key in job.writes)
     return total
 
 
@@ -184,7 +182,7 @@ class _Flattener:
         """The statement whose parts are being named."""
 
     def run(self) -> Step:
-        body = self.block(self.step.body, {})
+        body = self.block(_without_small_truths(self.step.body, {}), {})
         extra: list[Let] = []
         results = {}
         for key, final in self.step.results.items():
@@ -226,7 +224,7 @@ class _Flattener:
         if space_of(x.type) is space and not is_fold(x):
             return self.whole(x, lets, known)
         if x.type.dtype is DType.BOOL:
-            return Op("ne", (self.named(Op("select", (x, Const(1), Const(0))), lets, known), Const(0)))
+            return Op("ne", (self.named(_number(x), lets, known), Const(0)))
         return self.named(x, lets, known)
 
     def operand(self, x: Expr, lets: list[Let | If], known: dict[Expr, Expr]) -> Expr:
@@ -242,6 +240,42 @@ class _Flattener:
             lets.append(let)
             known[x] = let.ref
         return known[x]
+
+
+def _without_small_truths(block: Block, numbers: dict[str, Expr]) -> Block:
+    """``block`` with truth values of one for a row, a tensor, … as the numbers 1 and 0, for they are stored as such.
+
+    ``numbers`` says what stands for a truth value that has been met.
+    """
+    result: list[Let | If] = []
+    for stmt in block:
+        if isinstance(stmt, If):
+            arms = [list(_without_small_truths(arm, numbers)) for arm in (stmt.then, stmt.orelse)]
+            merges = []
+            for m in stmt.merges:
+                atoms = [substitute(atom, numbers) for atom in (m.then, m.orelse)]
+                if _is_small_truth(m.ref.type):
+                    for i, arm in enumerate(arms):
+                        arm.append(Let(f"{m.name}.{i}", _number(atoms[i])))
+                        atoms[i] = Ref(f"{m.name}.{i}", replace(m.ref.type, dtype=DType.REAL))
+                    numbers[m.name] = Op("ne", (Ref(m.name, replace(m.ref.type, dtype=DType.REAL)), Const(0)))
+                merges.append(replace(m, then=atoms[0], orelse=atoms[1]))
+            result.append(replace(stmt, then=tuple(arms[0]), orelse=tuple(arms[1]), merges=tuple(merges)))
+            continue
+        value = substitute(stmt.value, numbers)
+        if _is_small_truth(stmt.value.type):
+            value = _number(value)
+            numbers[stmt.name] = Op("ne", (Ref(stmt.name, value.type), Const(0)))
+        result.append(replace(stmt, value=value))
+    return tuple(result)
+
+
+def _is_small_truth(type_: Type) -> bool:
+    return type_.dtype is DType.BOOL and type_.rate > Rate.STEP and space_of(type_) is not Space.ELEMENTS
+
+
+def _number(truth: Expr) -> Expr:
+    return Op("select", (truth, Const(1), Const(0)))
 
 
 def _wanted_name(x: Expr, within: Let | None) -> str:
@@ -411,9 +445,7 @@ class _Scheduler:
             if space is Space.ELEMENTS:
                 known[name] = (section, 0)
                 return
-            ticks = [
-                known[x.name][1] + (self.spaces[x.name] is not space) for x in read if known[x.name][0] == section
-            ]
+            ticks = [known[x.name][1] + (self.spaces[x.name] is not space) for x in read if known[x.name][0] == section]
             known[name] = (section, max(ticks, default=0))
 
         def visit(block: Block) -> bool:
@@ -498,9 +530,7 @@ def _lets(block: Block) -> Iterator[Let]:
 def _fold(let: Let) -> Fold:
     assert isinstance(let.value, Op)
     (operand,) = let.value.args
-    return Fold(
-        let.name, REDUCTIONS[let.value.op].fold, operand, space_of(operand.type), space_of(let.value.type)
-    )
+    return Fold(let.name, REDUCTIONS[let.value.op].fold, operand, space_of(operand.type), space_of(let.value.type))
 
 
 def _defined(block: Block) -> set[str]:
