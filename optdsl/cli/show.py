@@ -60,7 +60,7 @@ def show_stage(unit: Unit, stage: Stage) -> str:
 
 
 def without_kernel(unit: Unit, *reasons: str) -> str:
-    """What is shown in place of a fused kernel that there is none of, for ``reasons`` in words that go on after "it"."""
+    """What is shown in place of a fused kernel that there is not, for ``reasons`` in words that go on after "it"."""
     return f"# {unit.program.name} has no such kernel: it {' and '.join(reasons)}.\n"
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterator
 
 WIDTH = 120
-NO_FORMAT = "  # fmt: skip"
 
 
 def fitted(text: str) -> str:
-    """``text`` with every long call filled, and every long assignment in brackets, a line for each term."""
+    """``text`` with every long call on a line for each argument, and every long assignment on one for each term."""
     return "\n".join(line for long in text.split("\n") for line in _lines(long))
 
 
@@ -21,10 +19,9 @@ def _lines(line: str) -> Iterator[str]:
         yield line
     elif (call := re.fullmatch(r"( *)((?:\w+ = )?[\w.]+\()(.*)\)", line)) and _is_closed(call[3]):
         indent, opening, arguments = call.groups()
-        filled = textwrap.wrap(f"{arguments},", WIDTH - len(indent) - 4, break_long_words=False)
         yield f"{indent}{opening}"
-        yield from (f"{indent}    {part}" for part in filled)
-        yield f"{indent}){NO_FORMAT}"
+        yield from (f"{indent}    {argument}," for argument in _arguments(arguments))
+        yield f"{indent})"
     elif assignment is not None:
         indent, target, value = assignment.groups()
         yield f"{indent}{target} = ("
@@ -51,5 +48,12 @@ def _terms(value: str) -> Iterator[str]:
     yield value
 
 
+def _arguments(text: str) -> Iterator[str]:
+    """``text`` cut at its outermost commas."""
+    cuts = [m.start() for m in re.finditer(", ", text) if _depth(text[: m.start()]) == 0]
+    for start, end in zip([0, *(cut + 2 for cut in cuts)], [*cuts, len(text)], strict=True):
+        yield text[start:end]
+
+
 def _depth(text: str) -> int:
-    return text.count("(") - text.count(")")
+    return sum(map(text.count, "([")) - sum(map(text.count, ")]"))

@@ -1,4 +1,4 @@
-"""The jobs of a step that reduces tensors, as the text of their kernels: what each reads, computes, folds and writes."""
+"""The jobs of a step that reduces tensors, as the text of their kernels: what each reads, computes and writes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from optdsl.ir.passes.phases import Fold, Job, Schedule, Space, Step, space_of
 NAMES = frozenset(
     "tl table n_tensors tensor block_tensor block_chunk block column scalars scratch grad_scale found_inf scale first "
     "limit first_batch first_row first_col n_batches n_rows n_cols panel part parts span offsets pitch batch row col "
-    "batch_mask col_mask row_mask panel_mask mask row_parts col_parts n_panels n_tiles narrow_first scalar row_first col_first position tile_first addresses wide element count float "
-    "divide square_root minimum maximum sign power integer_power as_stored tile_pointer ceil_divide FLAT COMPUTE VECTOR BATCHES "
-    "ROWS COLS WIDTH DEPTH".split()
+    "batch_mask col_mask row_mask panel_mask mask row_parts col_parts n_panels n_tiles narrow_first scalar row_first "
+    "col_first position tile_first addresses wide element count float divide square_root minimum maximum sign power "
+    "integer_power as_stored tile_pointer ceil_divide FLAT COMPUTE VECTOR BATCHES ROWS COLS WIDTH DEPTH sum_over "
+    "sum_all sum_parts maximum_over maximum_all maximum_parts minimum_over minimum_all minimum_parts NARROW_ROWS "
+    "NARROW_COLS".split()
 )
 """Names that the kernels use for themselves."""
 
@@ -54,18 +56,18 @@ class Line:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One job. ``doc`` says what it does; ``active`` under which flags there is anything to do, in Python.
+    """One job. ``doc`` says what it does; ``active`` under which flags there is anything to do, in Python on the host.
 
     ``addresses`` are (key, when) of the tensors that it touches, ``slots`` the same of places in the scratch memory,
-    ``columns`` the scalars. ``unscales``: it is the first to read the gradient, and divides it by the scale. ``wide`` are the keys of the tensors shaped like θ. ``before``, ``inside`` and ``after``
-    are the lines around and in the loop of a pass; a small job has ``inside`` only.
+    ``columns`` the scalars, ``wide`` the keys of the tensors shaped like θ. ``unscales``: it may be the first to read
+    the gradient, and divides it by the scale. ``feeds_rows``, ``feeds_cols``: it folds for rows, for columns.
+    ``before``, ``inside`` and ``after`` are the lines around and in the loop of a pass; a small job has ``inside`` only.
     """
 
     name: str
     doc: str
     space: Space
     active: str
-    active_on_host: str
     addresses: tuple[tuple[str, str], ...]
     slots: tuple[tuple[str, str], ...]
     columns: tuple[str, ...]
@@ -105,8 +107,8 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Phases:
-    """The kernels in order. ``host_flags`` are those that the host asks for. ``matrix`` says under which flags matrices are looked at as such, on the host;
-    ``assigned`` under which flags a step assigns each state."""
+    """The kernels in order. ``host_flags`` are the flags that the host asks for; in Python on the host, ``matrix`` says
+    under which of them rows and columns matter, ``assigned`` under which a step assigns each state."""
 
     kernels: tuple[Kernel, ...]
     slots: tuple[Slot, ...]
@@ -169,7 +171,7 @@ class _Builder:
         host_flags = frozenset(flag for formula in formulas for term in formula for flag, _ in term)
         return Phases(kernels, tuple(self.slots.values()), host_flags, matrix, assigned, frozenset(self.helpers))
 
-    # ---------------------------------------------------------------------------------------------------- what is needed
+    # --------------------------------------------------------------------------------------------------- what is needed
 
     def demand(self, job: Job) -> tuple[Mapping[Key, Formula], Mapping[Expr, Formula]]:
         """What ``job`` needs, by flags, and the results that it makes. Jobs after it have been asked."""
@@ -229,7 +231,7 @@ class _Builder:
         slot = self.slots.get(f"{name}:{'parts' if parts else 'values'}")
         return "" if slot is None else slot.name
 
-    # ------------------------------------------------------------------------------------------------------------ passes
+    # ----------------------------------------------------------------------------------------------------------- passes
 
     def a_pass(self, job: Job, needed: Mapping[Key, Formula], results: Mapping[Expr, Formula]) -> Kernel:
         tensors = {self.step.old(k): k for k in self.step.results} | {Grad(): "grad"}
@@ -325,8 +327,7 @@ class _Builder:
             name=f"pass_{job.number}",
             doc=self.doc_of_pass(job, touched, needed),
             space=Space.ELEMENTS,
-            active=self.flags.text(active),
-            active_on_host=self.on_host(active),
+            active=self.on_host(active),
             addresses=tuple((k, self.flags.text(when)) for k, when in touched.items()),
             slots=tuple((slot, self.flags.text(when)) for slot, when in slots.items()),
             columns=tuple(c.name for c in self.split.columns if needed[c.name] != NEVER),
@@ -363,7 +364,7 @@ class _Builder:
             self.slot_names[k] = self.names.take(f"{fold.name.partition('.')[0]}_total")
         return self.slot_names[k]
 
-    # -------------------------------------------------------------------------------------------------------- small jobs
+    # ------------------------------------------------------------------------------------------------------- small jobs
 
     def a_small_job(self, i: int, job: Job, needed: Mapping[Key, Formula], results: Mapping[Expr, Formula]) -> Kernel:
         tensors = {self.step.old(k): k for k in self.step.results}
@@ -425,8 +426,7 @@ class _Builder:
             doc=f"makes, for each {_ONE[job.space]}, {_listed(dict.fromkeys([*made, *job.writes]))}"
             + (f" (if {active_text})" if active_text else ""),
             space=job.space,
-            active=self.flags.text(active),
-            active_on_host=self.on_host(active),
+            active=self.on_host(active),
             addresses=tuple((k, self.flags.text(when)) for k, when in touched.items()),
             slots=tuple((slot, self.flags.text(when)) for slot, when in slots.items()),
             columns=tuple(c.name for c in self.split.columns if needed[c.name] != NEVER),
