@@ -61,7 +61,7 @@ class Kernel:
     ``addresses`` are (key, when) of the tensors that it touches, ``slots`` the same of places in the scratch memory,
     ``columns`` the scalars, ``wide`` the keys of the tensors shaped like θ. ``unscales``: it may be the first to read
     the gradient, and divides it by the scale. ``feeds_rows``, ``feeds_cols``: it folds for rows, for columns.
-    ``before``, ``inside`` and ``after`` are the lines around and in the loop of a pass; a small job has ``inside`` only.
+    ``before``, ``inside`` and ``after``: the lines around and in the loop of a pass; a small job has ``inside`` only.
     """
 
     name: str
