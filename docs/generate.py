@@ -56,7 +56,7 @@ PAGE = """\
 
 ## Cost
 
-Whole tensors read and written by one step, for each configuration that matters; the last column is the least that a
+{unit} read and written by one step, for each configuration that matters; the last column is the least that a
 single pass over memory needs, which is what the fused kernel does.
 
 {cost}
@@ -148,6 +148,7 @@ def page(unit: Unit) -> str:
         spec=Path(unit.source.name).name,
         text=unit.source.text.strip("\n"),
         signature=signature(show_stage(unit, Stage.CLASS)),
+        unit="Tensors of stored entries" if unit.program.stored_only else "Whole tensors",
         cost=show_cost(unit),
         **stages,
     )

@@ -8,9 +8,11 @@ from . import facts, foreach, reductions, scalars
 from .modes import TrainEvalOptimizer
 from .optimizer import BaseOptimizer
 from .state import computed_state, copied_state, full_state, matrix_state, number_state, scalar_state
+from .stored import StoredOptimizer
 
 __all__ = [
     "BaseOptimizer",
+    "StoredOptimizer",
     "TrainEvalOptimizer",
     "computed_state",
     "copied_state",

@@ -40,15 +40,10 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
 def _body(body: tuple[ast.Stmt, ...]) -> Iterator[Diagnostic]:
     for stmt in walk.statements(body):
         match stmt:
-            case ast.ForSupport(name=name):
-                place = replace(stmt.span, end=name.span.end)
-                yield _not_yet("E901", "a loop over the stored entries of a sparse gradient", place)
             case ast.Repeat(count=count):
                 yield _not_yet("E902", "`repeat`", replace(stmt.span, end=count.span.end))
             case ast.Assign(targets=targets) if len(targets) > 1:
                 yield _not_yet("E903", "a function of several results", targets[0].span.to(targets[-1].span))
-            case ast.Assign(where=where) if where is not None:
-                yield _not_yet("E904", "a condition on an assignment", where.span, "use an `if` or a brace")
         for expr in walk.own_expressions(stmt):
             yield from _expression(expr)
 

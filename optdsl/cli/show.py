@@ -79,7 +79,8 @@ def show_reading(unit: Unit) -> str:
 def show_cost(unit: Unit) -> str:
     """Whole tensors read and written per step and variant, as a table for each configuration that matters."""
     rows = costs(unit.program, selected(unit.program))
-    table = [[f"{unit.program.name}: whole tensors read and written", *rows[0].accesses]]
+    what = "tensors of stored entries" if unit.program.stored_only else "whole tensors"
+    table = [[f"{unit.program.name}: {what} read and written", *rows[0].accesses]]
     table += [[_title(row), *map(str, row.accesses.values())] for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     table.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])

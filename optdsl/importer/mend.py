@@ -47,11 +47,11 @@ def without_maximize(optimizer: ast.Optimizer) -> ast.Optimizer:
             case ast.If(
                 (
                     ast.Branch(
-                        ast.Name(Symbol("maximize")), (ast.Assign(targets, ast.Unary("-", ast.Gradient()), None),)
+                        ast.Name(Symbol("maximize")), (ast.Assign(targets, ast.Unary("-", ast.Gradient()), where),)
                     ),
                 ),
-                (ast.Assign(same, ast.Gradient(), None) as plain,),
-            ) if targets == same:
+                (ast.Assign(same, ast.Gradient(), same_where) as plain,),
+            ) if (targets, where) == (same, same_where):
                 return plain
         return node
 

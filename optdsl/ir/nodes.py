@@ -534,6 +534,9 @@ class Program:
     ``param`` and ``new_states`` are what the step leaves behind: atoms that name the final θ and the final value of
     every state (``StateValue(key)`` where it is not touched). States keep the order of the spec. ``param_checks`` are
     constraints on the parameters, over ``ParamFact``. ``evaluation`` is None where θ is evaluated as it is trained.
+
+    ``stored_only``: θ and the tensor states change only at the entries that a sparse gradient stores; of a dense one
+    that is every entry, unless ``needs_sparse`` refuses it.
     """
 
     name: str
@@ -545,6 +548,8 @@ class Program:
     param: Expr
     new_states: tuple[tuple[str, Expr], ...]
     counts_steps: bool = False
+    stored_only: bool = False
+    needs_sparse: bool = False
     param_checks: tuple[Check, ...] = ()
     evaluation: Evaluation | None = None
     source: object = field(default=None, compare=False, repr=False)

@@ -153,14 +153,20 @@ class BaseOptimizer(torch.optim.Optimizer):
     def _create_state(self, param: Tensor, group: dict[str, Any]) -> None:
         state = self.state[param]
         if self._counts_steps:
-            state["step"] = scalar_state(0.0, param, group)
+            state["step"] = self._scalar("step", 0.0, param, group)
         self._init_state(state, param, group)
+
+    @staticmethod
+    def _scalar(key: str, value: Any, param: Tensor, group: dict[str, Any]) -> Any:
+        """A new or loaded step count or scalar state as the state of ``param`` holds it."""
+        return value if isinstance(value, Tensor) else scalar_state(float(value), param, group)
 
     def share_memory(self) -> None:
         """Move the state that exists so far to shared memory."""
         for state in self.state.values():
             for value in state.values():
-                value.share_memory_()
+                if isinstance(value, Tensor):
+                    value.share_memory_()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -171,8 +177,8 @@ class BaseOptimizer(torch.optim.Optimizer):
             for param in group["params"]:
                 param_state = self.state.get(param, {})
                 for key in ("step", *self._scalar_states):
-                    if key in param_state and not isinstance(param_state[key], Tensor):
-                        param_state[key] = scalar_state(float(param_state[key]), param, group)
+                    if key in param_state:
+                        param_state[key] = self._scalar(key, param_state[key], param, group)
                 for key in self._device_scalars:
                     if key in param_state and not isinstance(param_state[key], Tensor):
                         param_state[key] = number_state(float(param_state[key]), param)
@@ -229,10 +235,7 @@ class BaseOptimizer(torch.optim.Optimizer):
             if (grad := param.grad) is not None:
                 params.append(param)
                 grads.append(grad)
-        if any(grad.is_sparse for grad in grads):
-            if group["fused"]:
-                raise RuntimeError("`fused` does not support sparse gradients")
-            self._check_sparse(group)
+        self._check_gradients(grads, group)
         if group["fused"]:
             for device, dtype in {(param.device, param.dtype) for param in params}:
                 _check_fused_support(device, dtype, supported_devices(self._kernels))
@@ -257,6 +260,13 @@ class BaseOptimizer(torch.optim.Optimizer):
         if has_complex and not self._takes_complex:
             raise RuntimeError(f"{type(self).__name__} does not support complex parameters")
         return has_complex
+
+    def _check_gradients(self, grads: list[Tensor], group: dict[str, Any]) -> None:
+        """Raise RuntimeError for gradients that ``group`` cannot take."""
+        if any(grad.is_sparse for grad in grads):
+            if group["fused"]:
+                raise RuntimeError("`fused` does not support sparse gradients")
+            self._check_sparse(group)
 
     def _collect(self, group: dict[str, Any], keys: Keys) -> tuple[Batch, bool]:
         """What a step of ``group`` works on, and whether any parameter is complex.
@@ -288,20 +298,23 @@ class BaseOptimizer(torch.optim.Optimizer):
             columns.append(range(len(batch.params)))
         for part in batch.split(columns):
             if part.grads[0].is_sparse:
-                self._update_sparse(group, keys, part, has_complex)
+                self._update_sparse(group, keys, part, foreach, has_complex)
             else:
                 self._update_dense(group, keys, part, foreach, has_complex)
 
-    def _update_sparse(self, group: dict[str, Any], keys: Keys, batch: Batch, has_complex: bool) -> None:
-        """The update by sparse gradients, one parameter after another."""
+    def _update_sparse(self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool) -> None:
+        """The update by sparse gradients, one parameter after another whatever ``foreach`` says, as in torch."""
         if group["capturable"] or group["differentiable"] or not self._updates_rows(group):
             batch.grads = [grad.to_dense() for grad in batch.grads]
             self._update_dense(group, keys, batch, False, has_complex)
         else:
-            per_element = [key is not None and key not in self._scalar_states for key in keys]
-            rows, places = stored_rows(batch, per_element)
+            rows, places = stored_rows(batch, self._per_element(keys))
             self._update_dense(group, keys, rows, False, has_complex)
-            write_back(rows, batch, places, per_element)
+            write_back(rows, batch, places, self._per_element(keys))
+
+    def _per_element(self, keys: Keys) -> list[bool]:
+        """Which states are shaped as their parameter."""
+        return [key is not None and key not in self._scalar_states for key in keys]
 
     def _update_dense(self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool) -> None:
         if group["capturable"] and not group["differentiable"]:
@@ -322,17 +335,21 @@ class BaseOptimizer(torch.optim.Optimizer):
             function = multi_tensor if foreach else single_tensor
             hypers = {name: to_number(value) for name, value in hypers.items()}
 
-        increment(batch.steps)
+        self._advance(batch.steps)
         columns = self._presence(keys, batch.states)
         columns += [[value.item() for value in values] for values in self._scalars(keys, batch.states)]
         if self._reads_step:
-            columns.append([step.item() for step in batch.steps])
+            columns.append([to_number(step) for step in batch.steps])
         if foreach:
             columns.append([(param.device, param.dtype) for param in batch.params])
         for part in batch.split(columns):
             if self._reads_step:
-                hypers["step"] = part.steps[0].item()
+                hypers["step"] = to_number(part.steps[0])
             self._call(function, keys, part, hypers, has_complex)
+
+    def _advance(self, steps: list[Any]) -> None:
+        """Add 1 to the step counts."""
+        increment(steps)
 
     def _update_on_device(
         self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool

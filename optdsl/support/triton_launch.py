@@ -202,7 +202,7 @@ class Plan:
     def run(self, buckets: Sequence[Bucket], grad_scale: Tensor | None, found_inf: Tensor | None) -> None:
         """Makes the step."""
         for launch in self.launches:
-            with _on_device(launch.device):
+            with on_device(launch.device):
                 launch.run(
                     buckets,
                     None if grad_scale is None else grad_scale.to(launch.device, non_blocking=True),
@@ -426,5 +426,5 @@ def warp_size(device: torch.device) -> int:
     return torch.cuda.get_device_properties(device).warp_size if device.type == "cuda" else 32
 
 
-def _on_device(device: torch.device) -> AbstractContextManager[None]:
+def on_device(device: torch.device) -> AbstractContextManager[None]:
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

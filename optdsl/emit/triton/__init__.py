@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from optdsl.emit.fused.conditions import Flags
 from optdsl.emit.fused.names import Names
+from optdsl.emit.triton import stored
 from optdsl.emit.triton.lines import fitted
 from optdsl.emit.triton.phases import NAMES, PLACES, Kernel, Line, build_phases
 from optdsl.emit.triton.prepare import NAMES as PREPARE_NAMES
@@ -29,8 +30,8 @@ from optdsl.ir.passes.phases import Space, schedule, step_of
 
 __all__ = ["emit_kernel"]
 
-FIRST_TENSOR_ROW = 2
-"""Rows 0 and 1 of the table are the number of elements and the row of hyperparameters."""
+FIRST_ROWS = ("number of elements", "row of hyperparameters")
+"""Labels of the first rows of the address table."""
 
 KERNEL_NAMES = frozenset("start position addresses column block_tensor block_chunk CHUNK BLOCK".split())
 """Names that the kernel uses for itself."""
@@ -40,13 +41,16 @@ def emit_kernel(program: Program) -> str:
     """The module ``_<optimizer>_triton``, of which callers use ``fused_step(buckets, grad_scale, found_inf)``.
 
     ``program`` is as the lowering left it: nothing has been selected or hoisted. No
-    :func:`~optdsl.ir.passes.reductions.obstacles` are in it.
+    :func:`~optdsl.ir.passes.folds.obstacles` are in it.
     """
     return fitted(_elementwise(program) if program.is_elementwise else _phased(program))
 
 
 def _elementwise(program: Program) -> str:
-    names = Names(KERNEL_NAMES | TILE_NAMES | PREPARE_NAMES | names_of_tensors(program) | set(tensor_keys(program)))
+    first_rows = stored.ROWS if program.stored_only else FIRST_ROWS
+    names = Names(
+        KERNEL_NAMES | stored.NAMES | TILE_NAMES | PREPARE_NAMES | names_of_tensors(program) | set(tensor_keys(program))
+    )
     parts = split(program, names)
     flags = Flags(names)
     for stmt in (*statements(parts.body), *parts.scalars):
@@ -59,12 +63,13 @@ def _elementwise(program: Program) -> str:
     absentable = tuple(s.key for s in program.states if s.initial is None)
     row_keys = ("param", "grad", *(s.key for s in program.states), *(("step",) if program.counts_steps else ()))
     host = [(flag, host_text(x, absentable)) for x, flag in flags.by_expression.items()]
-    return _template("kernel.py.jinja").render(
+    helpers = tile.helpers | (prepare.helpers if prepare else set()) | {"tile_pointer"}
+    return _template(stored.TEMPLATE if program.stored_only else "kernel.py.jinja").render(
         _shared(program, parts, prepare, prepare_flags),
         imports_math=any("math." in text for _, text in host),
-        helpers=sorted({"tile_pointer", "divide"} | tile.helpers | (prepare.helpers if prepare else set())),
-        row_labels=["number of elements", "row of hyperparameters", *row_keys],
-        rows={key: row for row, key in enumerate(row_keys, start=FIRST_TENSOR_ROW)},
+        helpers=sorted(helpers if program.stored_only else helpers | {"divide"}),
+        row_labels=[*first_rows, *row_keys],
+        rows={key: row for row, key in enumerate(row_keys, start=len(first_rows))},
         addresses=[f"{t.key}_address" for t in tile.tensors],
         tile_constants=[*tile_flags, *dtypes],
         tensors=tile.tensors,
@@ -95,14 +100,13 @@ def _phased(program: Program) -> str:
     host = [(flag, host_text(x, absentable)) for x, flag in flags.by_expression.items() if flag in used]
     keys = ("param", "grad", *(s.key for s in program.states), *(("step",) if program.counts_steps else ()))
     labels = [
-        "number of elements",
-        "row of hyperparameters",
+        *FIRST_ROWS,
         *GEOMETRY.values(),
         *(f"{s.name} in the scratch memory: {SIZES[s.parts, s.space]}" for s in phases.slots),
         *keys,
     ]
-    first = FIRST_TENSOR_ROW + len(GEOMETRY)
-    geometry = {name: row for row, name in enumerate(GEOMETRY, start=FIRST_TENSOR_ROW)}
+    first = len(FIRST_ROWS) + len(GEOMETRY)
+    geometry = {name: row for row, name in enumerate(GEOMETRY, start=len(FIRST_ROWS))}
     flat_only = phases.matrix == "False"
     facts = {n.name for flag in flags.by_expression for n in walk(flag) if isinstance(n, ParamFact)}
     return _template("phases.py.jinja").render(

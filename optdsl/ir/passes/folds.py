@@ -47,6 +47,8 @@ def expand_reductions(program: Program) -> Program:
 def obstacles(program: Program) -> tuple[str, ...]:
     """What of ``program`` no fused kernel does, in words that go on after "it …"."""
     found = dict.fromkeys(o for x in expressions(expand_reductions(program)) for o in _obstacles(x))
+    if program.stored_only and not program.is_elementwise:
+        found["updates stored entries only, and not element by element"] = None
     if any(state.shape not in FUSABLE_SHAPES for state in program.states):
         found["has tensors of other shapes"] = None
     return tuple(found)
