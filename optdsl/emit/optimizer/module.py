@@ -17,6 +17,7 @@ from optdsl.emit.optimizer.quoting import docstring, literal
 from optdsl.emit.optimizer.values import argument_of, group_value, printer, tensor_printer, unpack
 from optdsl.emit.python import emit_functions, emit_switches, hyperparameters, reads_step
 from optdsl.ir.nodes import FULL, Const, Expr, Extent, Hyper, Op, Param, ParamFact, Program, Rate, State, walk
+from optdsl.ir.passes.folds import obstacles
 from optdsl.ir.sparse import FALSE, TRUE, SparseSupport, conjuncts, negated, sparse_support
 
 EXTENTS = {Extent.ONE: "1", Extent.ROWS: "facts.rows(param)", Extent.COLS: "facts.cols(param)"}
@@ -126,8 +127,11 @@ def _attributes(program: Program) -> Iterator[tuple[str, str]]:
         yield "_shaped_states", _tuple(literal(state.key) for state in program.states if asks_for_facts(state))
     if program.facts:
         yield "_facts", _tuple(map(literal, program.facts))
-    if not program.is_elementwise:
-        yield "_fusible", "False"
+    if reasons := obstacles(program):
+        yield "_kernels", "()"
+        yield "_unfused_because", literal(" and ".join(reasons))
+    elif not program.is_elementwise:
+        yield "_kernels", '("triton",)'
     if program.is_shaped:
         yield "_takes_complex", "False"
     if program.meets:
