@@ -185,8 +185,8 @@ def matmul(xs: Tensors, ys: Tensors) -> Tensors:
 def batched(function: Callable[..., Tensor], *arguments: Any) -> list[Tensor]:
     """``function`` of each tensor of the lists among ``arguments``, in one call for all of equal shapes.
 
-    ``function`` works on the last two dimensions. The lists are of equal length. Other arguments are numbers, or vectors
-    with one entry for each tensor.
+    ``function`` works on the last two dimensions. The lists are of equal length. Other arguments are numbers, or
+    vectors with one entry for each tensor.
     """
     lists = [argument for argument in arguments if isinstance(argument, list | tuple)]
     places: dict[tuple[torch.Size, ...], list[int]] = {}

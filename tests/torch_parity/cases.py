@@ -39,7 +39,6 @@ class Case:
     foreach_rtol: float = 0.0
     accepts: tuple[str, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ((3, 4), (5,), (1,), (), (0,), (4, 3))
-    takes_complex: bool = True
     lr_error: str = "Invalid learning rate: {}"
 
     def __str__(self) -> str:
@@ -116,12 +115,11 @@ CASES = (
         "Adafactor",
         rtol=(1e-8, 5e-6, 5e-2),
         shapes=((3, 4), (5,), (1,), (), (2, 3, 4), (1, 5), (4, 3)),
-        takes_complex=False,
         lr_error="Learning rate should be >= 0 but is: {}",
     ),
     Case("SparseAdam", rtol=(1e-8, 5e-6, 5e-2)),  # torch's step size is float32 where the learning rate is a Tensor
 )
-COMPLEX = tuple(case for case in CASES if case.takes_complex)
+COMPLEX = tuple(case for case in CASES if case.info.supports_complex)
 DENSE = tuple(case for case in CASES if not case.needs_sparse)
 SPARSE = {case.name for case in CASES if case.needs_sparse}
 

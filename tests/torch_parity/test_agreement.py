@@ -12,6 +12,7 @@ from tests.torch_parity.cases import (
     assert_agree,
     configurations,
     every_case,
+    every_complex_case,
     every_dense_case,
     train,
 )
@@ -44,7 +45,7 @@ def test_the_variants_agree_with_each_other(case: Case, kwargs: dict[str, Any]) 
 
 @pytest.mark.parametrize("dtype", (torch.complex128, torch.complex64), ids=("complex128", "complex64"))
 @every_variant
-@every_dense_case
+@every_complex_case
 def test_complex_parameters(case: Case, variant: dict[str, Any], dtype: torch.dtype) -> None:
     ours, torchs = (case.trained(cls, dtype, variant) for cls in case.constructors)
     assert_agree(ours, torchs, case.tolerance(dtype, variant))

@@ -37,7 +37,7 @@ def test_compiled_step(case: Case, variant: dict[str, Any]) -> None:
     ours, graphs = compiled(case, case.ours, kwargs)
     torchs, torchs_graphs = compiled(case, case.torchs, kwargs)
     assert_agree(ours, torchs, rtol=5e-6)
-    assert graphs <= torchs_graphs
+    assert graphs <= max(torchs_graphs, 1)  # torch gives up on one that reads a norm on the host
 
 
 @pytest.mark.filterwarnings("ignore")
