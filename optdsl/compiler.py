@@ -136,18 +136,20 @@ def _line(span: Span) -> tuple[str, int]:
 
 
 def emit(units: Iterable[Unit], kept: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The package of ``units``: a module and two kernels for each, ``__init__`` and the support that they share."""
+    """The package of ``units``: a module and its kernels for each, ``__init__`` and the support that they share."""
     from optdsl.emit.latex import latex
     from optdsl.emit.native import emit_native
     from optdsl.emit.optimizer import emit_module
     from optdsl.emit.triton import emit_kernel
+    from optdsl.ir.passes.folds import obstacles
 
     files: dict[str, str] = {}
     for unit in units:
         algorithm = latex(unit.checked.optimizer)
         files[unit.class_file] = _with_header(unit.source, emit_module(unit.program, algorithm))
-        if unit.program.is_elementwise:
+        if not obstacles(unit.program):
             files[unit.kernel_file] = _with_header(unit.source, emit_kernel(unit.program))
+        if unit.program.is_elementwise:
             files[unit.native_file] = _with_header(unit.source, emit_native(unit.program))
     exports = {**(kept or {}), **{unit.program.name: unit.module for unit in units}}
     return {"__init__.py": _init(exports), **files, **_support()}

@@ -59,8 +59,10 @@ class BaseOptimizer(torch.optim.Optimizer):
     """Keys of states that a parameter has or lacks because of its shape."""
     _facts: ClassVar[tuple[str, ...]] = ()
     """What the functions are told about the parameters that they work on, by the names of ``_support.facts``."""
-    _fusible: ClassVar[bool] = True
-    """Whether there are fused kernels."""
+    _kernels: ClassVar[tuple[str, ...]] = ("triton", "native")
+    """The back ends that have fused kernels for it."""
+    _unfused_because: ClassVar[str] = ""
+    """Why there are none, where there are none: words that go on after "it"."""
     _takes_complex: ClassVar[bool] = True
     """Whether a complex parameter can be updated as two real numbers per element."""
     _meets: ClassVar[bool] = False
@@ -122,8 +124,8 @@ class BaseOptimizer(torch.optim.Optimizer):
             check_tensor_argument(name, value)
         cls._check_arguments(group)
         check_flags(group)
-        if group["fused"] and not cls._fusible:
-            raise RuntimeError(f"`fused=True` is not available for {cls.__name__}")
+        if group["fused"] and not cls._kernels:
+            raise RuntimeError(f"`fused=True` is not available for {cls.__name__}: it {cls._unfused_because}")
 
     @torch._disable_dynamo
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -237,7 +239,7 @@ class BaseOptimizer(torch.optim.Optimizer):
         self._check_gradients(grads, group)
         if group["fused"]:
             for device, dtype in {(param.device, param.dtype) for param in params}:
-                _check_fused_support(device, dtype)
+                _check_fused_support(device, dtype, supported_devices(self._kernels))
 
         *states, steps = states_and_steps
         keys = self._state_keys(group)
@@ -432,6 +434,14 @@ class BaseOptimizer(torch.optim.Optimizer):
             if key in self._late_states
         ]
 
+    def _of_some_shapes(self, keys: Keys, states: States) -> list[list[Any]]:
+        """The lists of states that a parameter lacks because of its shape alone."""
+        return [
+            values
+            for key, values in zip(keys, states, strict=True)
+            if key in self._shaped_states and key not in self._late_states
+        ]
+
     def _scalars(self, keys: Keys, states: States) -> list[list[Any]]:
         """The lists of the scalar states."""
         return [values for key, values in zip(keys, states, strict=True) if key in self._scalar_states]
@@ -514,19 +524,23 @@ class BaseOptimizer(torch.optim.Optimizer):
             return []
         hypers = self._hyperparameters(group)
         columns = self._presence(keys, batch.states)
+        columns += [[value is None for value in values] for values in self._of_some_shapes(keys, batch.states)]
         columns.append([(p.device, p.dtype, g.dtype) for p, g in zip(batch.params, batch.grads, strict=True)])
         buckets = []
         for part in batch.split(columns):
+            for values in self._of_some_shapes(keys, part.states):
+                if values[0] is None:
+                    values.clear()
             present = [key in keys and part.states[keys.index(key)][0] is not None for key in self._late_states]
             scalars = {name: to_device(value, part.params[0].device) for name, value in hypers.items()}
             buckets.append(Bucket(part.params, part.grads, tuple(part.states), part.steps, tuple(present), scalars))
         return buckets
 
 
-def _check_fused_support(device: torch.device, dtype: torch.dtype) -> None:
-    """Raise RuntimeError unless there can be a fused step of parameters of that kind."""
-    if device.type not in supported_devices() or not dtype.is_floating_point:
+def _check_fused_support(device: torch.device, dtype: torch.dtype, devices: tuple[str, ...]) -> None:
+    """Raise RuntimeError unless there can be a fused step of parameters of that kind, on one of ``devices``."""
+    if device.type not in devices or not dtype.is_floating_point:
         raise RuntimeError(
             "`fused=True` requires all the params to be floating point Tensors of "
-            f"supported devices: {list(supported_devices())} but {dtype} and {device.type}"
+            f"supported devices: {list(devices)} but {dtype} and {device.type}"
         )

@@ -22,7 +22,7 @@ from optdsl.check.model import (
     SymbolTable,
     local_key,
 )
-from optdsl.check.vocabulary import PARAM_FACTS, reduces
+from optdsl.check.vocabulary import MATRIX_FUNCTIONS, PARAM_FACTS, reduces
 from optdsl.ir.nodes import (
     FULL,
     PER_COLUMN,
@@ -280,7 +280,7 @@ class TypeChecker:
             case ast.Unary(op="not", operand=operand):
                 return self.condition(operand)
             case ast.Unary(op="transpose", operand=operand):
-                return self.transposed(self.tensor(operand, "transposed"))
+                return self.transposed(self.has_sides(self.tensor(operand, "transposed"), operand.span))
             case ast.Unary(operand=operand):
                 return self.number(operand, "negated")
             case ast.Binary() if (brace := conditions.fallback(expr, None if self.active else self.table)) is not None:
@@ -333,6 +333,13 @@ class TypeChecker:
         if type is None or type.is_tensor:
             return type
         self.error("E312", f"`{expr.span.text}` is a number, and a tensor is needed", expr.span, use)
+        return None
+
+    def has_sides(self, type: Type | None, span: Span) -> Type | None:
+        """``type`` if it is of a matrix: if its last two dimensions are known to be one."""
+        if type is None or type.shape != PER_FIRST:
+            return type
+        self.error("E311", f"`{span.text}` is {describe_shape(type)}, not a matrix", span)
         return None
 
     @staticmethod
@@ -478,8 +485,8 @@ class TypeChecker:
         if expr.function in PARAM_FACTS:
             self.fact(expr)
             return real(Rate.GROUP)
-        if expr.function == "transpose":
-            return self.transposed(self.tensor(expr.arguments[0], "transposed"))
+        if expr.function in MATRIX_FUNCTIONS:
+            return self.matrix(expr)
         return self.joined(tuple(self.number(a, use) for a in expr.arguments), expr.span)
 
     def reduction(self, expr: ast.Call, type: Type) -> Type | None:
@@ -490,6 +497,23 @@ class TypeChecker:
             mend = "the first dimension is that of the rows only where θ is a matrix"
             self.error("E311", message, expr.span, "", mend)
             return None
+
+    def matrix(self, expr: ast.Call) -> Type | None:
+        """The type of a function of a matrix."""
+        operand, *numbers = expr.arguments
+        type = self.tensor(operand, f"an argument of `{expr.function}`")
+        for number in numbers:
+            exponent = self.number(number, f"an argument of `{expr.function}`")
+            if exponent is not None and exponent.is_tensor:
+                self.error("E312", f"`{number.span.text}` is a tensor, and a number is needed", number.span)
+        type = self.has_sides(type, operand.span)
+        if type is None or expr.function == "transpose":
+            return self.transposed(type)
+        if expr.function in SQUARE and type.shape.rows is not type.shape.cols:
+            mend = "`X @ Xᵀ` is square for every θ"
+            self.error("E311", f"`{operand.span.text}` is {type.shape}, not square", operand.span, "", mend)
+            return None
+        return type
 
     def fact(self, expr: ast.Call) -> None:
         """Checks ``rows(X)`` and the like: what they are asked of is a tensor, shaped as θ where that is needed."""
@@ -545,6 +569,9 @@ class TypeChecker:
 
 
 _SHOWN = {"*": "·"}
+
+SQUARE = ("identity", "matrix_power")
+"""Functions of matrices that have as many rows as columns."""
 
 _FITTING = "values per row, or per column, fit with each other and with tensors shaped like θ; transpose a matrix first"
 

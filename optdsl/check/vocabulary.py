@@ -67,8 +67,8 @@ RESERVED_ARGUMENTS = frozenset(
 MODULE_NAMES = frozenset(
     {
         "Any", "BaseOptimizer", "ParamsT", "StoredOptimizer", "Tensor", "TrainEvalOptimizer", "computed_state",
-        "copied_state", "facts", "first_state", "foreach", "full_state", "math", "matrix_state", "number_state",
-        "reductions", "scalar_state", "scalars", "torch",
+        "copied_state", "facts", "first_state", "foreach", "full_state", "math", "matrices", "matrix_state",
+        "number_state", "reductions", "scalar_state", "scalars", "torch",
     }
 )  # fmt: skip
 """What the module of an optimizer imports: its class and its variables are called otherwise."""
@@ -78,6 +78,16 @@ CODE_NAMES = MODULE_NAMES | {
     "training_param",
 }  # fmt: skip
 """What the functions of an optimizer mean by these names: no argument and no state is called so."""
+
+
+def builtin_of(call: ast.Call) -> Builtin | None:
+    """What ``call`` calls of the functions that every spec can call; None if it is none that is compiled."""
+    if call.function in MATRIX_FUNCTIONS:
+        arity = MATRIX_FUNCTIONS[call.function]
+        return Builtin(arity, arity)
+    if reduces(call) or call.function in ONE_TENSOR:
+        return Builtin(1, 1)
+    return ELEMENTWISE.get(call.function)
 
 
 def taken_by_python(word: str) -> bool:

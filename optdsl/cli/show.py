@@ -12,6 +12,7 @@ from optdsl.emit.markdown import markdown
 from optdsl.emit.python import emit_functions, selected
 from optdsl.emit.reading import reading
 from optdsl.ir.cost import Configuration, costs
+from optdsl.ir.passes.folds import obstacles
 from optdsl.ir.printer import program_text
 from optdsl.source import Span
 from optdsl.syntax import ast
@@ -47,9 +48,9 @@ def show_stage(unit: Unit, stage: Stage) -> str:
         case Stage.FOREACH:
             return emit_functions(unit.program).multi_tensor
         case Stage.TRITON:
-            return emit([unit]).get(unit.kernel_file, without_kernel(unit))
+            return emit([unit]).get(unit.kernel_file, without_kernel(unit, *obstacles(unit.program)))
         case Stage.NATIVE:
-            return emit([unit]).get(unit.native_file, without_kernel(unit))
+            return emit([unit]).get(unit.native_file, without_kernel(unit, "reduces tensors"))
         case Stage.CLASS:
             return emit([unit])[unit.class_file]
         case Stage.LATEX:
@@ -58,9 +59,9 @@ def show_stage(unit: Unit, stage: Stage) -> str:
             return markdown(unit.checked.optimizer)
 
 
-def without_kernel(unit: Unit) -> str:
-    """What is shown in place of a fused kernel that there is none of."""
-    return f"# {unit.program.name} has no such kernel: not every element is updated by itself.\n"
+def without_kernel(unit: Unit, *reasons: str) -> str:
+    """What is shown in place of a fused kernel that there is not, for ``reasons`` in words that go on after "it"."""
+    return f"# {unit.program.name} has no such kernel: it {' and '.join(reasons)}.\n"
 
 
 def flat(unit: Unit) -> str:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from optdsl.ir.nodes import (
     FULL,
+    MATRIX_OPERATIONS,
     PER_FIRST,
     REDUCTIONS,
     Block,
@@ -276,6 +277,16 @@ def _sign(x: Value) -> Value:
     return np.where(np.isnan(x), 0.0, np.sign(x))
 
 
+def _orthonormal(x: Array) -> Array:
+    q, r = np.linalg.qr(x)
+    return q * np.where(np.diagonal(r, axis1=-2, axis2=-1) < 0, -1.0, 1.0)[..., None, :]
+
+
+def _matrix_power(x: Array, exponent: float) -> Array:
+    values, vectors = np.linalg.eigh(x)
+    return (vectors * np.power(np.maximum(values, 0), exponent)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+
+
 def _bfloat16(x: Value) -> Value:
     """``x`` rounded to the nearest number that bfloat16 has, ties to even."""
     bits = np.asarray(x, dtype=np.float32).view(np.uint32)
@@ -348,6 +359,9 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "or": np.logical_or,
     "not": np.logical_not,
     "matmul": np.matmul,
+    "orthonormal": _orthonormal,
+    "matrix_power": _matrix_power,
+    "identity": lambda n: np.eye(int(n)),
     "transpose": lambda x: np.swapaxes(x, -1, -2),
     "bfloat16": _bfloat16,
     "float32": lambda x: np.asarray(x, dtype=np.float32).astype(np.float64),
@@ -417,8 +431,8 @@ class _Evaluator:
                 return np.float64(_fact(name, self.param))
             case Op(op, (operand,)) if op in REDUCTIONS:
                 return _reduce(op, self.tensor(operand))
-            case Op("matmul" | "transpose" as op, args):
-                return OPERATIONS[op](*map(self.tensor, args))
+            case Op(op, args) if op in MATRIX_OPERATIONS:
+                return OPERATIONS[op](*(self.tensor(a) if a.type.is_tensor else self._present(a) for a in args))
             case Op(op, args):
                 return OPERATIONS[op](*map(self._present, args))
         raise TypeError(f"not an expression: {expr!r}")

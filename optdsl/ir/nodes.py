@@ -292,7 +292,10 @@ class Operation:
 
 
 _R, _B = DType.REAL, DType.BOOL
-_REDUCTIONS = [(f, o) for o in ("all", "rows", "cols", "rest") for f in ("sum", "mean", "norm", "rms", "amax", "amin")]
+CASTS = ("bfloat16", "float32")
+"""Operations that round to a dtype."""
+_OVERS = ("all", "rows", "cols", "rest")
+_REDUCTIONS = [(f, o) for o in _OVERS for f in ("sum", "mean", "norm", "rms", "amax", "amin")]
 _REDUCTIONS += [(f, "parameters") for f in ("sum", "amax", "amin")]
 
 OPERATIONS: dict[str, Operation] = {
@@ -307,16 +310,17 @@ OPERATIONS: dict[str, Operation] = {
     "matrix_power": Operation(2, _R),
     "identity": Operation(1, _R),
     "transpose": Operation(1, _R),
-    **{op: Operation(1, _R) for op in ("bfloat16", "float32")},
+    **{op: Operation(1, _R) for op in CASTS},
     **{f"{fold}_{over}": Operation(1, _R) for fold, over in _REDUCTIONS},
 }
 """Every operation. ``min``, ``max`` and comparisons propagate NaN as torch's do; ``sign(0) = 0``; ``select(c, a, b)``
 is ``a`` where ``c`` holds, else ``b`` (the arm not chosen may be anything, NaN included); ``eq``/``ne`` also compare
-choices; ``full(s)`` is a tensor that is ``s`` everywhere. ``matmul`` and ``transpose`` are of the last two dimensions,
-``bfloat16`` and ``float32`` round to those dtypes. ``orthonormal(x)`` is the Q of ``x = Q R`` in which R has no negative
-diagonal element; ``matrix_power(x, p)`` the power of a symmetric positive semidefinite matrix, by its eigenvalues;
-``identity(n)``, where n is ``ParamFact("rows")`` or ``ParamFact("cols")``, the identity matrix with so many rows. The
-reductions are those of :data:`REDUCTIONS`."""
+choices; ``full(s)`` is a tensor that is ``s`` everywhere. ``bfloat16`` and ``float32`` round to those dtypes.
+
+Of the matrices in the last two dimensions: ``matmul`` and ``transpose``; ``orthonormal(x)``, the Q of ``x = Q R`` in
+which R has no negative diagonal element; ``matrix_power(x, p)``, the power of a symmetric positive semidefinite matrix,
+by its eigenvalues; ``identity(n)``, where n is ``ParamFact("rows")`` or ``ParamFact("cols")``, the identity matrix with
+so many rows. The reductions are those of :data:`REDUCTIONS`."""
 
 
 @dataclass(frozen=True)

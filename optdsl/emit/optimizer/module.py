@@ -31,6 +31,7 @@ from optdsl.ir.nodes import (
     State,
     walk,
 )
+from optdsl.ir.passes.folds import obstacles
 from optdsl.ir.sparse import FALSE, TRUE, SparseSupport, conjuncts, negated, sparse_support
 
 EXTENTS = {Extent.ONE: "1", Extent.ROWS: "facts.rows(param)", Extent.COLS: "facts.cols(param)"}
@@ -40,7 +41,8 @@ WIDTH = 120
 """Prose is folded to this width."""
 
 SUPPORT = (
-    "computed_state", "copied_state", "facts", "first_state", "foreach", "full_state", "matrix_state", "number_state",
+    "computed_state", "copied_state", "facts", "first_state", "foreach", "full_state", "matrices", "matrix_state",
+    "number_state",
     "reductions", "scalar_state", "scalars",
 )  # fmt: skip
 """What a module may need of ``_support`` besides the base class."""
@@ -140,8 +142,11 @@ def _attributes(program: Program) -> Iterator[tuple[str, str]]:
         yield "_shaped_states", _tuple(literal(state.key) for state in program.states if asks_for_facts(state))
     if program.facts:
         yield "_facts", _tuple(map(literal, program.facts))
-    if not program.is_elementwise:
-        yield "_fusible", "False"
+    if reasons := obstacles(program):
+        yield "_kernels", "()"
+        yield "_unfused_because", literal(" and ".join(reasons))
+    elif not program.is_elementwise:
+        yield "_kernels", '("triton",)'
     if program.is_shaped:
         yield "_takes_complex", "False"
     if program.meets:
@@ -226,7 +231,7 @@ def _initial(program: Program, state: State) -> str:
     if initial == Param():
         return "copied_state(param)"
     reads_param = any(isinstance(n, Param) for n in walk(initial))
-    value = (tensor_printer if reads_param else printer)(program)(initial)
+    value = (tensor_printer if reads_param or initial.type.is_tensor else printer)(program)(initial)
     if state.rate is Rate.STEP:
         return f"scalar_state({value}, param, group)"
     if state.rate is Rate.TENSOR:
