@@ -236,6 +236,13 @@ MENDED: dict[str, Edits] = {
     "types/norm_of_a_number": (("‖γ‖", "‖g_t‖"), ("rows(γ)", "rows(θ_0)")),
     "types/shape_of_the_state": (("m_{t-1} + g_t", "m_{t-1} + mean(g_t, over cols)"), ("γ m_t", "γ m_t g_t")),
     "types/two_shapes_on_two_paths": (("mean(m_t, over rows)", "m_t - mean(m_t, over rows)"),),
+    "types/rows_of_the_first_dimension": (
+        ("mean(c_t, over cols)", "mean(c_t)"),
+        ("c_tᵀ", "c_t"),
+        ("c_t + r_t", "c_t + g_t + r_t"),
+        ("c_t @ r_t", "c_t g_t"),
+        ("sum(r_t, over all but first)", "sum(r_t)"),
+    ),
     "types/over_of_a_root": (("sqrt(m_{t-1} + g_t", "sum(m_{t-1} + g_t"), ("γ m_t", "γ m_t g_t")),
     "types/total_under_a_condition": (
         ("        if t > 10\n", "        s ← sum(m_t², over all parameters)\n        if t > 10\n"),
