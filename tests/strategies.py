@@ -223,7 +223,7 @@ class _Builder:
         over = {PER_ROW: "cols", PER_COLUMN: "rows", PER_FIRST: "rest"}[shape]
         x, a = self.real(scope, Rate.ELEMENT, depth)
         if not x.type.is_tensor:
-            x, a = add(x, Param() if self.lost != Param() else GRADIENT), a + STATE_BOUND
+            x, a = add(x, Param() if self.lost != Param() else scope.current["param"]), a + STATE_BOUND
         if self.choose(True, False):
             x, a = power(x, Const(2)), a * a
         fold = self.choose(*FOLDS)
@@ -233,7 +233,7 @@ class _Builder:
         """A tensor shaped like θ that is made of more than its own elements."""
         x, a = self.real(scope, Rate.ELEMENT, depth)
         if not x.type.is_tensor:
-            x, a = add(x, Param() if self.lost != Param() else GRADIENT), a + STATE_BOUND
+            x, a = add(x, Param() if self.lost != Param() else scope.current["param"]), a + STATE_BOUND
         kind = self.choose("centred", "scaled", "outer", "product", "rounded")
         if kind == "outer":
             (r, b), (c, d) = self.statistic(scope, PER_ROW, depth - 1), self.statistic(scope, PER_COLUMN, depth - 1)
@@ -327,7 +327,7 @@ class _Builder:
         """A number made from a tensor."""
         x, a = self.real(scope, Rate.ELEMENT, depth)
         if not x.type.is_tensor:
-            x, a = add(x, Param() if self.lost != Param() else GRADIENT), a + STATE_BOUND
+            x, a = add(x, Param() if self.lost != Param() else scope.current["param"]), a + STATE_BOUND
         fold = self.choose(*FOLDS)
         return call(f"{fold}_all", x), a * MOST_ELEMENTS if fold in ("sum", "norm") else a
 

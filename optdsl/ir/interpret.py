@@ -9,6 +9,7 @@ dict; one without an initial value is not in it until a step has assigned it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -315,8 +316,8 @@ def _reduce(op: str, x: Array) -> Value:
     reduction = REDUCTIONS[op]
     fold = _FOLDS[reduction.fold]
     if reduction.over == "rest":
-        one_dimension = np.atleast_1d(x)
-        return fold(one_dimension[..., None], axis=tuple(range(1, one_dimension.ndim + 1))).reshape(_first(x))
+        first, *others = np.atleast_1d(x).shape
+        return fold(x.reshape(first, math.prod(others)), axis=-1).reshape(_first(x))
     if reduction.over in _AXES:
         matrix = np.atleast_2d(x)
         return fold(matrix, axis=_AXES[reduction.over], keepdims=True).reshape(_reduced_shape(x, reduction.over))
