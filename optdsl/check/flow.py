@@ -70,7 +70,13 @@ class _Flow:
                     self.assigned[local_key(target)] = Assigned(target, True)
             case ast.If():
                 yield from self.branch(stmt)
-            case ast.ForElements(body=body) | ast.ForSupport(body=body) | ast.Repeat(body=body):
+            case (
+                ast.ForElements(body=body)
+                | ast.ForSupport(body=body)
+                | ast.ForRange(body=body)
+                | ast.Repeat(body=body)
+                | ast.While(body=body)
+            ):
                 yield from self.block(body)
             case ast.Return(value=value):
                 yield from self.reads(value, stmt)
@@ -300,7 +306,13 @@ def _statement_assigns(stmt: ast.Stmt, symbol: ast.Symbol, facts: frozenset[cond
                         return False
                 facts |= conditions.known(branch.condition, False)
             return _assigns(orelse, symbol, facts)
-        case ast.ForElements(body=body) | ast.ForSupport(body=body) | ast.Repeat(body=body):
+        case (
+            ast.ForElements(body=body)
+            | ast.ForSupport(body=body)
+            | ast.ForRange(body=body)
+            | ast.Repeat(body=body)
+            | ast.While(body=body)
+        ):
             return _assigns(body, symbol, facts)
         case _:
             return False

@@ -169,7 +169,13 @@ class TypeChecker:
                     self.types[local_key(target)] = None
             case ast.If(branches=branches, orelse=orelse):
                 self.branch(branches, orelse)
-            case ast.ForElements(body=body) | ast.ForSupport(body=body) | ast.Repeat(body=body):
+            case (
+                ast.ForElements(body=body)
+                | ast.ForSupport(body=body)
+                | ast.ForRange(body=body)
+                | ast.Repeat(body=body)
+                | ast.While(body=body)
+            ):
                 self.block(body)
             case ast.Return(value=value):
                 self.expr(value)
@@ -286,6 +292,10 @@ class TypeChecker:
             case ast.Running(body=body):
                 type = self.number(body, "an operand of a running product or sum")
                 return None if type is None else real(max(type.rate, Rate.STEP))
+            case ast.Tuple(items=items):
+                for item in items:
+                    self.expr(item)
+                return None
 
     def name(self, name: ast.Name) -> Type | None:
         if self.active:

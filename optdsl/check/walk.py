@@ -23,6 +23,8 @@ def children(expr: ast.Expr) -> tuple[ast.Expr, ...]:
             return tuple(e for case in cases for e in (case.value, case.condition) if e is not None)
         case ast.Running(body=body):
             return (body,)
+        case ast.Tuple(items=items):
+            return items
         case _:
             return ()
 
@@ -60,7 +62,13 @@ def blocks(stmt: ast.Stmt) -> tuple[tuple[ast.Stmt, ...], ...]:
     match stmt:
         case ast.If(branches=branches, orelse=orelse):
             return *(branch.body for branch in branches), orelse
-        case ast.ForElements(body=body) | ast.ForSupport(body=body) | ast.Repeat(body=body):
+        case (
+            ast.ForElements(body=body)
+            | ast.ForSupport(body=body)
+            | ast.ForRange(body=body)
+            | ast.Repeat(body=body)
+            | ast.While(body=body)
+        ):
             return (body,)
         case _:
             return ()
@@ -78,6 +86,12 @@ def own_expressions(stmt: ast.Stmt) -> tuple[ast.Expr, ...]:
             return tuple(branch.condition for branch in branches)
         case ast.Repeat(count=count):
             return (count,)
+        case ast.ForRange(first=first, last=last):
+            return first, last
+        case ast.While(condition=condition):
+            return (condition,)
+        case ast.Append(value=value):
+            return (value,)
         case ast.Return(value=value):
             return (value,)
         case _:

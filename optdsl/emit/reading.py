@@ -129,6 +129,8 @@ def _bracketed(expr: ast.Expr) -> str:
             inside = ", ".join([*map(bracketed, arguments), *([f"over {over}"] if over else [])])
             inside += f"; {', '.join(map(bracketed, parameters))}" if parameters else ""
             return f"{function}({inside})"
+        case ast.Tuple(items):
+            return ", ".join(map(bracketed, items))
         case ast.Cases(cases):
             return f"({'; '.join(map(_case, cases))})"
         case ast.Running(op, body):

@@ -307,6 +307,8 @@ class _Body:
                 return self.cases(cases, span)
             case ast.Running():
                 return self.running(expr)
+            case ast.Tuple():
+                raise AssertionError("several values stand in procedures alone")
 
     def closed(self, expr: ast.Expr) -> ir.Expr:
         """``expr`` outside the step: one tree, without statements before it."""

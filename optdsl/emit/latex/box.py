@@ -38,7 +38,8 @@ def latex(optimizer: ast.Optimizer) -> str:
     optimizer = inline_fixed(optimizer)
     header = _list(r"\textbf{input}      : ", _inputs(optimizer.inputs))
     header += _list(r"\textbf{initialize} : ", _states(optimizer.states))
-    step = [r"&\textbf{for} \: t=1 \: \textbf{to} \: \ldots \: \textbf{do}", *_block(optimizer.body, 1)]
+    times = r"\textbf{each step}" if optimizer.each_step else r"t=1 \: \textbf{to} \: \ldots"
+    step = [rf"&\textbf{{for}} \: {times} \: \textbf{{do}}", *_block(optimizer.body, 1)]
     returned = [] if optimizer.returns is None else [rf"&\bf{{return}} \:  {expression(optimizer.returns)}", RULE]
     rows = [
         *((row, WIDE) for row in (RULE, *header[:-1])),
@@ -122,9 +123,23 @@ def _block(body: Iterable[ast.Stmt], depth: int) -> Iterator[str]:
                 support = rf"\mathrm{{support}}({name(target)})"
                 yield row(rf"\textbf{{for}} \: i \: \textbf{{in}} \: {support} \: \textbf{{do}}")
                 yield from _block(inner, depth + 1)
-            case ast.Repeat(count, inner):
-                yield row(rf"\textbf{{repeat}} \: {expression(count)} \: \textbf{{times}}")
+            case ast.Repeat(count, inner, up_to=up_to):
+                repeat = "repeat up to" if up_to else "repeat"
+                yield row(rf"\textbf{{{repeat}}} \: {expression(count)} \: \textbf{{times}}")
                 yield from _block(inner, depth + 1)
+            case ast.ForRange(target, first, last, inner, down):
+                ends = rf"{expression(first)} \: \textbf{{{'down to' if down else 'to'}}} \: {expression(last)}"
+                yield row(rf"\textbf{{for}} \: {name(target)} = {ends} \: \textbf{{do}}")
+                yield from _block(inner, depth + 1)
+            case ast.While(condition, inner):
+                yield row(rf"\textbf{{while}} \: {expression(condition)} \: \textbf{{do}}")
+                yield from _block(inner, depth + 1)
+            case ast.Break():
+                yield row(r"\textbf{break}")
+            case ast.Append(value, target):
+                yield row(rf"\textbf{{append}} \: {expression(value)} \: \textbf{{to}} \: {name(target)}")
+            case ast.Return(ast.Tuple(())):
+                yield row(r"\textbf{return}")
             case ast.Return(value):
                 yield row(rf"\textbf{{return}} \: {expression(value)}")
 
