@@ -229,8 +229,6 @@ class Builder(Statements):
             if part.kind in parts or {part.kind, *parts} >= {"step", "each step"}:
                 section = _SECTIONS.get(part.kind, f"`{part.kind}`")
                 self._report("E023", f"a second {section} in {title}", first_line(part.span))
-            elif part.kind == "return" and isinstance(part.value, ast.Tuple):
-                self._report("E607", "an optimizer returns θ alone", part.span, help="write `return θ_t`")
             else:
                 parts[part.kind] = part.value
         return parts, tuple(member for member in members if isinstance(member, ast.Edit))
