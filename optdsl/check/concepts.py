@@ -18,8 +18,6 @@ def _not_yet(code: str, what: str, span: Span, help: str = "") -> Diagnostic:
 
 def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     optimizer = subject.optimizer
-    if optimizer.flat:
-        yield _not_yet("E900", "an optimizer over all parameters as one vector", optimizer.name_span)
     declared = (
         *(e for s in optimizer.states for e in (s.value, s.condition, s.shape)),
         *(c.condition for i in optimizer.inputs for c in i.constraints),

@@ -15,13 +15,15 @@ from functools import reduce
 
 from optdsl.check import conditions
 from optdsl.check.collect import declares_step, local_identifier, running_key
-from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, Local, Parameter
+from optdsl.check.imperative import flat_step
+from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, Local, Parameter, Report
 from optdsl.check.types import REDUCED_OVER
 from optdsl.check.vocabulary import PARAM_FACTS, REDUCTIONS, reduces
 from optdsl.ir import nodes as ir
 from optdsl.ir import signature
 from optdsl.ir.fold import fold
 from optdsl.ir.passes.rewrite import expanded
+from optdsl.ir.procedures import FlatProgram
 from optdsl.source import Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
@@ -35,6 +37,8 @@ START = {"*": ir.Const(1), "+": ir.Const(0)}
 def lower(checked: CheckedOptimizer) -> ir.Program:
     """The program of ``checked``, as it is written: no pass has run on it."""
     optimizer = checked.optimizer
+    if optimizer.flat:
+        return _flat(checked)
     body = _Body(checked)
     arguments = signature.arguments(optimizer.inputs, checked.table, body.expr)
     checks = signature.checks(optimizer.inputs, checked.table, arguments, body.expr)
@@ -55,6 +59,35 @@ def lower(checked: CheckedOptimizer) -> ir.Program:
         param_checks=signature.param_checks(optimizer.inputs, optimizer.name, body.expr),
         counts_steps=_reads_time(block) or any(declares_step(s) for s in optimizer.states),
         source=optimizer.span.source,
+    )
+
+
+def _flat(checked: CheckedOptimizer) -> FlatProgram:
+    """The program of an optimizer over flat θ: its step was read when it was checked."""
+    optimizer, report = checked.optimizer, Report()
+    body = _Body(checked)
+    arguments = signature.arguments(optimizer.inputs, checked.table, body.expr)
+    step = flat_step(checked, report)
+    assert step is not None, f"checked programs have no mistakes: {report.diagnostics}"
+    whole = set(step.whole)
+    for scalar in (scalar for argument in arguments for scalar in argument.scalars if scalar.default is not None):
+        read = {e.name for e in ir.walk(scalar.default or ir.Const(None)) if isinstance(e, ir.Hyper)}
+        if read and read <= whole and isinstance(scalar.default, ir.Op) and scalar.default.op == "floor":
+            whole.add(scalar.name)
+    return FlatProgram(
+        name=optimizer.name,
+        doc=optimizer.doc,
+        arguments=arguments,
+        checks=signature.checks(optimizer.inputs, checked.table, arguments, body.expr),
+        states=(),
+        body=(),
+        param=ir.Param(),
+        new_states=(),
+        procedures=step.procedures,
+        source=optimizer.span.source,
+        code=step.code,
+        kept=step.kept,
+        whole=frozenset(whole),
     )
 
 

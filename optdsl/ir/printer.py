@@ -21,6 +21,7 @@ from optdsl.ir.nodes import (
     Grad,
     Hyper,
     If,
+    Item,
     Let,
     Op,
     Param,
@@ -29,6 +30,7 @@ from optdsl.ir.nodes import (
     Program,
     Rate,
     Ref,
+    Size,
     State,
     StateValue,
     Time,
@@ -164,5 +166,9 @@ def _expr(expr: Expr, least: int) -> str:
             level, sign = PREFIX[op]
             text = sign + _expr(operand, level)
             return f"({text})" if level < least else text
+        case Size(dimension, tensor):
+            return f"{dimension}({_expr(tensor, 0)})"
+        case Item(sequence, place):
+            return f"{sequence}[{place}]"
         case Op(op, args) | Call(op, args):
             return f"{op}({', '.join(_expr(a, 0) for a in args)})"

@@ -36,7 +36,7 @@ def latex(optimizer: ast.Optimizer) -> str:
     The text holds no blank line and no double quote: it can stand in a raw doc string.
     """
     optimizer = inline_fixed(optimizer)
-    header = _list(r"\textbf{input}      : ", _inputs(optimizer.inputs))
+    header = _list(r"\textbf{input}      : ", _inputs(optimizer.inputs, optimizer.flat))
     header += _list(r"\textbf{initialize} : ", _states(optimizer.states))
     times = r"\textbf{each step}" if optimizer.each_step else r"t=1 \: \textbf{to} \: \ldots"
     step = [rf"&\textbf{{for}} \: {times} \: \textbf{{do}}", *_block(optimizer.body, 1)]
@@ -51,7 +51,7 @@ def latex(optimizer: ast.Optimizer) -> str:
     return "\n".join([r"\begin{aligned}", *lines, r"\end{aligned}"])
 
 
-def _inputs(inputs: Sequence[ast.Input]) -> Iterator[str]:
+def _inputs(inputs: Sequence[ast.Input], flat: bool) -> Iterator[str]:
     yield r"\theta_0 \text{ (params)}"
     yield r"f(\theta) \text{ (objective)}"
     words = [i.names[0].symbol.base for i in inputs]
@@ -62,7 +62,7 @@ def _inputs(inputs: Sequence[ast.Input]) -> Iterator[str]:
         if declaration.choices:
             symbols += rf" \in \{{{', '.join(map(quoted, declaration.choices))}\}}"
         yield symbols + _label(declaration.python_name)
-    if "maximize" not in words:
+    if "maximize" not in words and not flat:
         yield word("maximize")
 
 
