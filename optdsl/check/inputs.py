@@ -135,8 +135,8 @@ def _follows(declaration: ast.Input, default: ast.Expr, subject: CheckedOptimize
     """Whether a default is arithmetic on the defaults of inputs that stand before it."""
     inputs = subject.optimizer.inputs
     before = inputs[: inputs.index(declaration)]
-    defaults = {name.symbol: d for i in before for name, d in zip(i.names, i.defaults or (), strict=False)}
-    values = {symbol: value for symbol, d in defaults.items() if (value := evaluate(d, {})) is not None}
+    defaults = {name: d for i in before for name, d in zip(i.names, i.defaults or (), strict=False)}
+    values = {name: value for name, d in defaults.items() if (value := evaluate(d, {})) is not None}
     return len(declaration.names) == 1 and isinstance(evaluate(default, values), int | float)
 
 
