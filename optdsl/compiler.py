@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 
 from optdsl import __version__
 from optdsl.check.model import CheckedOptimizer
-from optdsl.files import read_import, read_source, whole_file
+from optdsl.files import read_import, read_spec, whole_file
 from optdsl.ir.nodes import Program
 from optdsl.ir.procedures import FlatProgram
 from optdsl.source import Diagnostic, Label, Severity, Source, Span
@@ -109,7 +109,7 @@ def check_files(paths: Iterable[str | Path]) -> Checked:
 
 def check_file(path: str, specs: _Specs) -> Checked:
     """Read and check one spec."""
-    source = read_source(path)
+    source = read_spec(path)
     return Checked((), (source,)) if isinstance(source, Diagnostic) else check_source(source, specs)
 
 

@@ -6,9 +6,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from optdsl.resources import spec_text
+from optdsl.resources import spec_names, spec_text
 from optdsl.source import Diagnostic, Source, Span
 
 SUFFIX = ".opt"
@@ -33,6 +34,26 @@ def read_source(path: str | Path) -> Source | Diagnostic:
         )
 
 
+def read_spec(path: str | Path) -> Source | Diagnostic:
+    """The spec at ``path``; where no such file is and it is a bare name, the shipped spec of that name (``adam``)."""
+    if str(path) in spec_names() and not Path(path).exists():
+        return _shipped(str(path))
+    source = read_source(path)
+    name = str(path).removesuffix(SUFFIX)
+    if isinstance(source, Diagnostic) and source.code == "E801" and name in spec_names():
+        return replace(source, help=f"the spec that comes with optdsl is called `{name}`")
+    return source
+
+
+def _shipped(name: str) -> Source:
+    """The spec of that name that comes with optdsl, or parts of specs.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    return Source(f"<optdsl>/{name}{SUFFIX}", spec_text(name))
+
+
 def read_import(file: str, importer: Source) -> Source | Diagnostic | None:
     """The spec that ``import NAME from file`` means: the one beside ``importer``, else the shipped one, else None."""
     name = file.removesuffix(SUFFIX)
@@ -40,7 +61,7 @@ def read_import(file: str, importer: Source) -> Source | Diagnostic | None:
     if beside.is_file():
         return read_source(beside)
     try:
-        return Source(f"<optdsl>/{name}{SUFFIX}", spec_text(name))
+        return _shipped(name)
     except FileNotFoundError:
         return None
 

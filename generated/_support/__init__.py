@@ -5,11 +5,13 @@ Compiled packages carry a copy of this one. It needs torch alone (and Triton whe
 """
 
 from . import facts, foreach, reductions, scalars
+from .modes import TrainEvalOptimizer
 from .optimizer import BaseOptimizer
 from .state import computed_state, copied_state, full_state, matrix_state, number_state, scalar_state
 
 __all__ = [
     "BaseOptimizer",
+    "TrainEvalOptimizer",
     "computed_state",
     "copied_state",
     "facts",

@@ -24,12 +24,12 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     )
     for expr in declared:
         yield from () if expr is None else _expression(expr)
-    yield from _body(optimizer.body)
+    yield from _body(walk.whole(optimizer))
     conditional = [e for stmt in optimizer.body for block in walk.blocks(stmt) for e in walk.expressions(block)]
     braces = [e for e in walk.expressions(optimizer.body) if isinstance(e, ast.Cases)]
     yield from _running(conditional, "under a condition or in a loop")
     yield from _running((e for brace in braces for e in walk.walk(brace)), "in a brace")
-    for function in walk.called(optimizer.body, subject.functions):
+    for function in walk.called(walk.whole(optimizer), subject.functions):
         yield from _body(function.body)
         yield from _running(walk.expressions(function.body), "in a function")
         yield from _control(function, subject)

@@ -34,12 +34,12 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
             yield from flow.reads(constraint.condition)
     for state in subject.optimizer.states:
         yield from flow.initial(state)
-    yield from flow.block(subject.optimizer.body)
+    yield from flow.block(walk.whole(subject.optimizer))
     yield from _never_read(subject)
     for buffer in subject.table.buffers.values():
         if buffer.optional:
             yield from _always_assigned(buffer, subject)
-    for function in walk.called(subject.optimizer.body, subject.functions):
+    for function in walk.called(walk.whole(subject.optimizer), subject.functions):
         yield from _function(function)
 
 
@@ -261,7 +261,7 @@ def _joined(sides: tuple[Paths, Paths], present: Sequence[frozenset[ast.Symbol]]
 
 def _never_read(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     """A local that is assigned for nothing."""
-    names = (e for e in walk.expressions(subject.optimizer.body) if isinstance(e, ast.Name))
+    names = (e for e in walk.expressions(walk.whole(subject.optimizer)) if isinstance(e, ast.Name))
     read = {entry.identifier for entry in map(subject.table.lookup, names) if isinstance(entry, Local)}
     for local in subject.table.locals.values():
         if local.identifier not in read and local.identifier != "grad":

@@ -199,7 +199,7 @@ def _placeholders(constraint: ast.Constraint, subject: CheckedOptimizer) -> Iter
 def _unused(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     optimizer = subject.optimizer
     states = (e for s in optimizer.states for e in (s.value, s.condition) if e is not None)
-    read = (*walk.expressions(optimizer.body), *(inner for e in states for inner in walk.walk(e)))
+    read = (*walk.expressions(walk.whole(optimizer)), *(inner for e in states for inner in walk.walk(e)))
     names = (e for e in read if isinstance(e, ast.Name))
     used = {e.symbol for e in names if isinstance(subject.table.lookup(e), Hyperparameter)}
     for symbol, entry in subject.table.hyperparameters.items():

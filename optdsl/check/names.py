@@ -17,14 +17,14 @@ from optdsl.syntax.names import display
 def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     optimizer = subject.optimizer
     states = (e for s in optimizer.states for e in (s.value, s.condition) if e is not None)
-    expressions = (*walk.expressions(optimizer.body), *(inner for e in states for inner in walk.walk(e)))
+    expressions = (*walk.expressions(walk.whole(optimizer)), *(inner for e in states for inner in walk.walk(e)))
     for expr in expressions:
         if isinstance(expr, ast.Name) and subject.table.lookup(expr) is None:
             yield _undeclared(expr, subject.table, subject.functions)
     constraints = (c.condition for i in optimizer.inputs for c in i.constraints)
     calls = (*expressions, *(inner for condition in constraints for inner in walk.walk(condition)))
     yield from _calls(calls, subject.functions)
-    for function in walk.called(optimizer.body, subject.functions):
+    for function in walk.called(walk.whole(optimizer), subject.functions):
         yield from _function(function, subject.functions)
 
 

@@ -17,7 +17,7 @@ CALLS = 10_000
 
 def check(optimizer: ast.Optimizer, functions: Mapping[str, ast.Function]) -> Iterator[Diagnostic]:
     measure = _Measure(functions)
-    depth, calls = measure.body(optimizer.body)
+    depth, calls = measure.body(walk.whole(optimizer))
     if calls > CALLS:
         message = f"the functions that `{optimizer.name}` calls amount to more than {CALLS} calls"
         yield Diagnostic("E911", message, optimizer.name_span, help="functions are inlined; call fewer of them")

@@ -154,7 +154,7 @@ def _use(state: ast.State, optimizer: ast.Optimizer) -> Iterator[Diagnostic]:
             state.name.span,
             help=f"assign `{display(symbol, ast.Time.NOW)}` in the step, or make `{shown}` an input",
         )
-    elif not any(isinstance(e, ast.Name) and e.symbol == symbol for e in walk.expressions(optimizer.body)):
+    elif not any(isinstance(e, ast.Name) and e.symbol == symbol for e in walk.expressions(walk.whole(optimizer))):
         yield Diagnostic(
             "W501",
             f"the state `{shown}` is assigned and never read",

@@ -15,7 +15,7 @@ from optdsl.syntax.names import display
 def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     table = subject.table
     assigned: set[str] = set()
-    for stmt in walk.statements(subject.optimizer.body):
+    for stmt in walk.statements(walk.whole(subject.optimizer)):
         if isinstance(stmt, ast.Assign):
             for target in stmt.targets:
                 yield from _target(target, table)

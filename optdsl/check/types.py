@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from optdsl.check import conditions
 from optdsl.check.model import (
+    PARAMETER,
     Buffer,
     CheckedOptimizer,
     Hyperparameter,
@@ -125,6 +126,7 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
         if state.shape is not None:
             checker.tensor(state.shape, "the shape of a state")
     checker.block(optimizer.body)
+    checker.returned(optimizer.returns)
     yield from report.diagnostics
 
 
@@ -179,6 +181,14 @@ class TypeChecker:
                 self.block(body)
             case ast.Return(value=value):
                 self.expr(value)
+
+    def returned(self, value: ast.Expr | None) -> None:
+        type = None if value is None else self.number(value, "what an optimizer returns")
+        if value is not None and type is not None and not type.is_tensor:
+            message = "an optimizer returns a tensor, the parameters, not a single number"
+            self.error("E309", message, value.span, "", "return `θ_t`, or what follows from it and the states")
+        elif value is not None and type is not None:
+            self.takes(ast.Name(PARAMETER, ast.Time.NOW, value.span), type, type, value.span)
 
     def assign(self, target: ast.Name, type: Type | None, span: Span) -> None:
         symbol = target.symbol

@@ -54,20 +54,24 @@ def reduces(call: ast.Call) -> bool:
 
 
 RESERVED_ARGUMENTS = frozenset(
-    {"self", "params", "param_names", "closure", "defaults", "state", "param_groups", "named_parameters", "initial_lr"}
-)
-"""Constructor arguments a spec cannot declare: ``torch.optim.Optimizer`` and its schedulers use them."""
+    {
+        "self", "params", "param_names", "closure", "defaults", "state", "param_groups", "named_parameters",
+        "initial_lr", "train_mode",
+    }
+)  # fmt: skip
+"""Constructor arguments a spec cannot declare: ``torch.optim.Optimizer``, its schedulers and modes use them."""
 
 MODULE_NAMES = frozenset(
     {
-        "Any", "BaseOptimizer", "ParamsT", "Tensor", "foreach", "full_state", "math", "scalar_state", "scalars",
-        "torch",
+        "Any", "BaseOptimizer", "ParamsT", "Tensor", "TrainEvalOptimizer", "computed_state", "copied_state", "foreach",
+        "full_state", "math", "scalar_state", "scalars", "torch",
     }
 )  # fmt: skip
 """What the module of an optimizer imports: its class and its variables are called otherwise."""
 
 CODE_NAMES = MODULE_NAMES | {
     "bool", "float", "grad", "grads", "group", "i", "len", "param", "params", "range", "step", "super",
+    "training_param",
 }  # fmt: skip
 """What the functions of an optimizer mean by these names: no argument and no state is called so."""
 

@@ -74,6 +74,12 @@ def blocks(stmt: ast.Stmt) -> tuple[tuple[ast.Stmt, ...], ...]:
             return ()
 
 
+def whole(optimizer: ast.Optimizer) -> tuple[ast.Stmt, ...]:
+    """The step, and behind it what the optimizer returns."""
+    returned = optimizer.returns
+    return optimizer.body if returned is None else (*optimizer.body, ast.Return(returned, returned.span))
+
+
 def own_expressions(stmt: ast.Stmt) -> tuple[ast.Expr, ...]:
     """The expressions that ``stmt`` itself evaluates, those of its inner statements left out.
 

@@ -187,8 +187,9 @@ def _one_optimizer(argument: str, error_format: ErrorFormat) -> CheckedOptimizer
     """The optimizer that ``argument`` names; exits where there is not just one."""
     from optdsl.compiler import check_files
 
-    path, _, name = argument.rpartition(":") if not Path(argument).is_file() else (argument, "", "")
-    checked = check_files([path or argument])
+    whole = Path(argument).is_file() or ":" not in argument
+    path, _, name = (argument, "", "") if whole else argument.rpartition(":")
+    checked = check_files([path])
     if not checked.ok:
         report(checked.diagnostics, error_format)
         raise typer.Exit(2)
@@ -198,5 +199,5 @@ def _one_optimizer(argument: str, error_format: ErrorFormat) -> CheckedOptimizer
     names = ", ".join(f"`{unit.program.name}`" for unit in checked.units)
     message = f"there is no optimizer `{name}`" if name else f"there are {len(checked.units)} optimizers, not one"
     help_ = f"choose one of {names} with `FILE:NAME`" if names else ""
-    report([Diagnostic("E810", message, whole_file(path or argument), help=help_)], error_format)
+    report([Diagnostic("E810", message, whole_file(path), help=help_)], error_format)
     raise typer.Exit(2)

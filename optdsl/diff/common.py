@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
+from optdsl.check import walk
 from optdsl.check.evaluate import Value, evaluate
 from optdsl.check.model import PARAMETER, STEP_COUNT, CheckedOptimizer
 from optdsl.ir.nodes import Rate
@@ -67,7 +68,7 @@ def _side(
             return replace(node, symbol=symbols[node.symbol])
         return node
 
-    body = mapped(_decided(checked.optimizer.body, values), rename)
+    body = mapped(_decided(walk.whole(checked.optimizer), values), rename)
     states: dict[str, ast.State] = {}
     rates: dict[str, Rate] = {}
     for state in checked.optimizer.states:

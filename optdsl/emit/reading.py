@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from optdsl.check import walk
 from optdsl.check.model import CheckedOptimizer, Report
 from optdsl.check.types import TypeChecker, hyperparameter_type
 from optdsl.ir.nodes import FULL, DType, Rate, Type
@@ -42,7 +43,7 @@ def reading(checked: CheckedOptimizer) -> str:
             (_state(b.declaration, b.identifier), _type(Type(DType.REAL, b.rate, b.shape)))
             for b in table.buffers.values()
         ],
-        "step": list(_block(optimizer.body, checker)),
+        "step": list(_block(walk.whole(optimizer), checker)),
     }
     width = max((columns(text) for rows in sections.values() for text, _ in rows), default=0)
     lines = [optimizer.name]

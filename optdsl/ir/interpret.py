@@ -180,6 +180,33 @@ def run(
     return trajectory
 
 
+def evaluated(
+    program: Program, hypers: Mapping[str, Value], param: Array, state: Mapping[str, Array], t: int | None = None
+) -> Array:
+    """What the model is evaluated with after ``t`` steps that have left ``param`` and ``state``."""
+    return param if program.evaluation is None else _switched(program.evaluation.value, hypers, param, state, t)
+
+
+def resumed(
+    program: Program, hypers: Mapping[str, Value], param: Array, state: Mapping[str, Array], t: int | None = None
+) -> Array:
+    """The θ to go on training with, of which ``param`` is what :func:`evaluated` made of it."""
+    if program.evaluation is None:
+        return param
+    if program.evaluation.training is None:
+        raise ValueError("θ cannot be told from what the model is evaluated with")
+    return _switched(program.evaluation.training, hypers, param, state, t)
+
+
+def _switched(
+    value: Expr, hypers: Mapping[str, Value], param: Array, state: Mapping[str, Array], t: int | None
+) -> Array:
+    param = np.asarray(param, dtype=np.float64)
+    states = {key: np.asarray(x, dtype=np.float64) for key, x in state.items()}
+    with np.errstate(all="ignore"):
+        return _filled(_Evaluator(hypers, param, None, states, t).evaluate(value), param)
+
+
 def exists(state: State, hypers: Mapping[str, Value], param: Array) -> bool:
     return state.condition is None or bool(_Evaluator(hypers, param).evaluate(state.condition))
 

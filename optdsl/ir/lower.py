@@ -24,6 +24,7 @@ from optdsl.ir import signature
 from optdsl.ir.fold import fold
 from optdsl.ir.passes.rewrite import expanded
 from optdsl.ir.procedures import FlatProgram
+from optdsl.ir.solve import inverse
 from optdsl.source import Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
@@ -47,6 +48,7 @@ def lower(checked: CheckedOptimizer) -> ir.Program:
     body.statements(optimizer.body)
     states += tuple(body.running_states.values())
     block = tuple(body.block)
+    evaluation = body.evaluation(optimizer.returns)
     return ir.Program(
         name=optimizer.name,
         doc=optimizer.doc,
@@ -57,7 +59,8 @@ def lower(checked: CheckedOptimizer) -> ir.Program:
         param=body.values["param"],
         new_states=tuple((s.key, body.values[s.key]) for s in states),
         param_checks=signature.param_checks(optimizer.inputs, optimizer.name, body.expr),
-        counts_steps=_reads_time(block) or any(declares_step(s) for s in optimizer.states),
+        counts_steps=_reads_time(block, evaluation) or any(declares_step(s) for s in optimizer.states),
+        evaluation=evaluation,
         source=optimizer.span.source,
     )
 
@@ -104,8 +107,9 @@ def _state(buffer: Buffer, body: _Body) -> ir.State | None:
     return ir.State(buffer.identifier, symbol, buffer.rate, initial, condition, declaration.eager, buffer.shape)
 
 
-def _reads_time(block: ir.Block) -> bool:
-    values = (s.value if isinstance(s, ir.Let) else s.condition for s in ir.statements(block))
+def _reads_time(block: ir.Block, evaluation: ir.Evaluation | None) -> bool:
+    values = [s.value if isinstance(s, ir.Let) else s.condition for s in ir.statements(block)]
+    values += [evaluation.value] if evaluation is not None else []
     return any(isinstance(e, ir.Time) for value in values for e in ir.walk(value))
 
 
@@ -130,9 +134,7 @@ class _Body:
         self.table = checked.table
         self.functions = checked.functions
         self.block: list[ir.Stmt] = []
-        self.values: dict[str, ir.Expr] = {"param": ir.Param()}
-        for buffer in self.table.buffers.values():
-            self.values[buffer.identifier] = ir.StateValue(buffer.identifier, buffer.rate, buffer.shape)
+        self.values = self.initial_values()
         self.state_keys = set(self.values)
         self.running_states: dict[str, ir.State] = {}
         self._running: dict[tuple[str, ir.Expr], str] = {}
@@ -142,6 +144,11 @@ class _Body:
         self._masked = False
         self._guarded: tuple[Buffer, ...] = ()
         self._function: ast.Function | None = None
+
+    def initial_values(self) -> dict[str, ir.Expr]:
+        """What every identifier is when a step begins."""
+        states = {b.identifier: ir.StateValue(b.identifier, b.rate, b.shape) for b in self.table.buffers.values()}
+        return {"param": ir.Param(), **states}
 
     # ----------------------------------------------------------------------------------------------- SSA names
 
@@ -349,6 +356,13 @@ class _Body:
         if arm.result is None:
             raise AssertionError("an expression has a value")
         return expanded(arm.block, arm.result)
+
+    def evaluation(self, returned: ast.Expr | None) -> ir.Evaluation | None:
+        """What the optimizer returns, after the step: θ and the states are what a step begins with."""
+        final, self.values = self.values, self.initial_values()
+        value = ir.Param() if returned is None else self.closed(returned)
+        self.values = final
+        return None if value == ir.Param() else ir.Evaluation(value, inverse(value))
 
     def compare(self, expr: ast.Compare) -> ir.Expr:
         step = conditions.step_test(expr)

@@ -547,6 +547,19 @@ class State:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """What the model is evaluated with, where that is not θ as the steps leave it.
+
+    ``value`` is over ``Param`` (θ as the last step left it), the states after that step, ``Hyper``, ``ParamFact`` and
+    ``Time``. ``training`` is its inverse: θ to go on training with, where ``Param`` is θ in evaluation; None where that
+    cannot be told, so that θ is to be kept.
+    """
+
+    value: Expr
+    training: Expr | None
+
+
+@dataclass(frozen=True)
 class Program:
     """One optimizer.
 
@@ -554,6 +567,7 @@ class Program:
     ``param`` and ``new_states`` are what the step leaves behind: atoms that name the final θ and the final value of
     every state (``StateValue(key)`` where it is not touched). States keep the order of the spec. ``param_checks`` are
     constraints on the parameters, over ``ParamFact``. ``procedures`` are what the body calls, directly or not.
+    ``evaluation`` is None where θ is evaluated as it is trained.
     """
 
     name: str
@@ -567,6 +581,7 @@ class Program:
     counts_steps: bool = False
     param_checks: tuple[Check, ...] = ()
     procedures: tuple[Procedure, ...] = ()
+    evaluation: Evaluation | None = None
     source: object = field(default=None, compare=False, repr=False)
 
     def state(self, key: str) -> State:
@@ -588,15 +603,15 @@ class Program:
 
     @property
     def facts(self) -> tuple[str, ...]:
-        """What the step and its states ask of θ: names of :data:`PARAM_FACTS`, in their order."""
-        read = {n.name for x in self._expressions() for n in walk(x) if isinstance(n, ParamFact)}
+        """What the step, its states and the evaluation ask of θ: names of :data:`PARAM_FACTS`, in their order."""
+        read = {n.name for x in self._everywhere() for n in walk(x) if isinstance(n, ParamFact)}
         return tuple(name for name in PARAM_FACTS if name in read)
 
     @property
     def is_shaped(self) -> bool:
         """Whether rows and columns count, so that the real view of a complex θ, which has one dimension more, will not
         do."""
-        ops = {n.op for x in self._expressions() for n in walk(x) if isinstance(n, Op)}
+        ops = {n.op for x in self._everywhere() for n in walk(x) if isinstance(n, Op)}
         sides = {op for op, of in REDUCTIONS.items() if of.over in ("rows", "cols")} | {"matmul", "transpose"}
         return bool(self.facts) or any(s.shape != FULL for s in self.states) or not ops.isdisjoint(sides)
 
@@ -622,6 +637,11 @@ class Program:
         for state in self.states:
             if state.condition is not None:
                 yield state.condition
+
+    def _everywhere(self) -> Iterator[Expr]:
+        yield from self._expressions()
+        if self.evaluation is not None:
+            yield self.evaluation.value
 
     def with_body(self, body: Block) -> Program:
         return replace(self, body=body)

@@ -80,6 +80,11 @@ def program_text(program: Program) -> str:
     lines.append("leaves")
     finals = [("param", program.param), *program.new_states]
     lines += [f"{INDENT}{key} = {expr_text(value)}" for key, value in finals]
+    if program.evaluation is not None:
+        training = program.evaluation.training
+        resumed = "kept" if training is None else expr_text(training)
+        lines += ["evaluation", f"{INDENT}param = {expr_text(program.evaluation.value)}"]
+        lines += ["training again", f"{INDENT}param = {resumed}"]
     return "\n".join(lines) + "\n"
 
 

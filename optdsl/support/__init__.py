@@ -5,6 +5,7 @@ Compiled packages carry a copy of this one. It needs torch alone (and Triton whe
 
 from . import facts, foreach, matrices, reductions, scalars
 from .flat import FlatOptimizer, Point, append, table, to_scalar
+from .modes import TrainEvalOptimizer
 from .optimizer import BaseOptimizer
 from .state import computed_state, copied_state, full_state, matrix_state, number_state, scalar_state
 
@@ -12,6 +13,7 @@ __all__ = [
     "BaseOptimizer",
     "FlatOptimizer",
     "Point",
+    "TrainEvalOptimizer",
     "append",
     "computed_state",
     "copied_state",

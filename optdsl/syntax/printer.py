@@ -396,9 +396,10 @@ def _is_long(where: str) -> bool:
 
 
 def _is_bare(node: ast.Input, keyword_only: bool | None = None) -> bool:
-    """Whether an input is a name and nothing else, so that it can share a line with others (of ``keyword_only``)."""
+    """Whether an input is a word and nothing else, so that it can share a line with others (of ``keyword_only``)."""
     bare = ast.Input(node.names[:1], None, None, keyword_only=node.keyword_only, span=node.span)
-    return node == bare and keyword_only in (None, node.keyword_only)
+    word = len(node.names[0].symbol.base) > 1
+    return node == bare and word and keyword_only in (None, node.keyword_only)
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -133,6 +133,8 @@ MENDED: dict[str, Edits] = {
     "states/condition_per_step": (("(exp_avg) if t > 3", "(exp_avg)"),),
     "states/running_product_key": (("(mu_product)", "(product)"),),
     "sections/no_return": (("γ g_t\n", "γ g_t\n\n    return θ_t\n"),),
+    "sections/returns_an_earlier_value": (("2 θ_{t-1} - z_t\n", "2 θ_t - z_t\n"),),
+    "sections/returns_a_number": (("return γ", "return γ θ_t"),),
     "sections/returns_something_else": (("return g_t", "return θ_t"),),
     "sections/return_inside": (("    return θ_t\n        ", "    g_t ← 0 g_t\n        "),),
     "sections/no_gradient": (("γ θ_{t-1}", "γ ∇f_t(θ_{t-1})"),),

@@ -214,6 +214,19 @@ def test_imports_are_found_beside_the_spec_before_the_shipped_ones(tmp_path: Pat
     assert "lr: float | Tensor = 0.001" in run("show", str(tmp_path / "mine.opt")).stdout
 
 
+def test_a_shipped_spec_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shipped = run("show", "adam").stdout
+    assert shipped == run("show", ADAM).stdout
+    assert run("diff", "adam", "adam").exit_code == run("diff", "adam", "adam:Adam").exit_code == 0
+    missing = run("check", "adam.opt")
+    assert missing.exit_code == 1
+    assert "the spec that comes with optdsl is called `adam`" in missing.stderr
+    assert run("diff", "adam:AdamW", "adam").exit_code == 2
+    Path("adam").write_text(Path(SGD).read_text())
+    assert run("show", "adam").stdout != shipped
+
+
 def test_an_import_of_nothing_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "a.opt").write_text(
         "import Adam from nowhere\n\noptimizer A extends Adam:\n    input:\n        ε (eps) = 1\n"

@@ -67,6 +67,7 @@ Test
                 if g_t > 0                                     : flag per element
                     g_t ← 0                                    : number
         θ_t ← θ_{t-1} - (((γ · η_t) · g_t) / (sqrt(m̂_t) + 1))  : tensor
+        return θ_t                                             : tensor
 """
 
 

@@ -87,8 +87,8 @@ def published(
     arguments: Callable[..., dict[str, Any]] = dict,
     **states: Callable[[Mapping[str, Any]], Any],
 ) -> Reference:
-    """The class ``name`` of pytorch_optimizer, its ``arguments`` from ours, and our ``states`` from its own where they
-    are not kept under the same key."""
+    """The class ``name`` of pytorch_optimizer, its ``arguments`` from ours, and our ``states`` from its own, and from
+    what it keeps in the parameter group, where they are not kept under the same key."""
 
     def reference(params: list[Tensor], grads: list[list[Tensor]], ours: dict[str, Any]) -> Result:
         optimizer = getattr(pytorch_optimizer, name)(params, foreach=False, **arguments(**ours))
@@ -96,7 +96,7 @@ def published(
             for param, grad in zip(params, step, strict=True):
                 param.grad = grad.clone()  # it is written to
             optimizer.step()
-        kept = [optimizer.state[param] for param in params]
+        kept = [{**optimizer.param_groups[0], **optimizer.state[param]} for param in params]
         return [(p, {**s, **{key: of(s) for key, of in states.items()}}) for p, s in zip(params, kept, strict=True)]
 
     return reference
@@ -216,6 +216,13 @@ CASES = (
         (PLAIN, {**DECAY, "warmup": 15, "alpha": 8}),
     ),
     Case("Grams", published("Grams", decoupled), (PLAIN, DECAY)),
+    Case(  # scalar states in float32
+        "ScheduleFreeSGD",
+        published("ScheduleFreeSGD"),
+        ({"lr": 0.1}, {**DECAY, "warmup_steps": 8, "r": 1}),
+        rtol=1e-6,
+    ),
+    Case("ScheduleFreeAdamW", published("ScheduleFreeAdamW"), (PLAIN, {**DECAY, "warmup_steps": 8, "r": 1}), rtol=1e-6),
 )
 
 

@@ -32,4 +32,4 @@ def test_agrees_with_the_reference(case: Case, kwargs: dict[str, Any], maximize:
     for param, (theta, states) in zip(params, case.reference(start, grads, case.arguments(kwargs)), strict=True):
         close(param, theta, case.rtol, "θ")
         for key, value in optimizer.state[param].items():
-            close(value, torch.tensor(STEPS) if key == "step" else states[key], case.rtol, key)
+            close(value, torch.as_tensor(STEPS if key == "step" else states[key]), case.rtol, key)

@@ -22,7 +22,8 @@ def inline_fixed(optimizer: ast.Optimizer) -> ast.Optimizer:
     inputs = tuple(i for i in optimizer.inputs if not i.fixed)
     states = tuple(s for s in _substituted(optimizer.states, values) if _can_exist(s))
     body = _resolved(_substituted(optimizer.body, values))
-    return replace(optimizer, inputs=inputs, states=states, body=body)
+    returns = _substituted(optimizer.returns, values)
+    return replace(optimizer, inputs=inputs, states=states, body=body, returns=returns)
 
 
 def _can_exist(state: ast.State) -> bool:

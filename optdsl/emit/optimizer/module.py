@@ -15,7 +15,7 @@ from optdsl.emit.optimizer import signature
 from optdsl.emit.optimizer.checks import check_lines, param_check_lines
 from optdsl.emit.optimizer.quoting import docstring, literal
 from optdsl.emit.optimizer.values import argument_of, group_value, printer, tensor_printer, unpack
-from optdsl.emit.python import emit_functions, hyperparameters, reads_step
+from optdsl.emit.python import emit_functions, emit_switches, hyperparameters, reads_step
 from optdsl.ir.nodes import FULL, Const, Expr, Extent, Hyper, Op, Param, ParamFact, Program, Rate, State, walk
 from optdsl.ir.sparse import FALSE, TRUE, SparseSupport, conjuncts, negated, sparse_support
 
@@ -38,7 +38,10 @@ def emit_module(program: Program, algorithm: str = "") -> str:
     ``algorithm`` is the algorithm box in LaTeX (``\begin{aligned}`` …) for the class's doc string; "" leaves it out.
     """
     emitted = emit_functions(program)
-    functions = [emitted.single_tensor, emitted.multi_tensor, emitted.capturable, emitted.differentiable]
+    variants = [emitted.single_tensor, emitted.multi_tensor, emitted.capturable, emitted.differentiable]
+    switches = emit_switches(program)
+    functions = [*variants, *switches]
+    base = "TrainEvalOptimizer" if switches else "BaseOptimizer"
     parameters = list(signature.signature(program))
     checks = list(check_lines(program))
     param_checks = list(param_check_lines(program))
@@ -51,7 +54,8 @@ def emit_module(program: Program, algorithm: str = "") -> str:
         .render(
             name=program.name,
             uses_math="math" in used,
-            support=["BaseOptimizer", *(name for name in SUPPORT if name in used)],
+            base=base,
+            support=[base, *(name for name in SUPPORT if name in used)],
             doc=docstring(class_doc(program, algorithm), "    "),
             attributes=list(_attributes(program)),
             signature=parameters,
@@ -65,10 +69,15 @@ def emit_module(program: Program, algorithm: str = "") -> str:
             init_state=init_state,
             check_sparse=list(_check_sparse(program, support)),
             updates_rows=None if support.rows == FALSE else printer(program)(support.rows),
-            variants=[re.findall(r"def (\w+)", function)[0] for function in functions],
+            variants=[_defined(function) for function in variants],
+            switches=[_defined(function) for function in switches],
             functions=[function.strip("\n") for function in functions],
         )
     )
+
+
+def _defined(function: str) -> str:
+    return re.findall(r"def (\w+)", function)[0]
 
 
 @cache

@@ -1,5 +1,12 @@
 """Python for one optimizer's step: one tensor at a time, lists of tensors, on-device scalars, differentiable."""
 
-from optdsl.emit.python.functions import PythonFunctions, emit_functions, hyperparameters, reads_step, selected
+from optdsl.emit.python.functions import (
+    PythonFunctions,
+    emit_functions,
+    emit_switches,
+    hyperparameters,
+    reads_step,
+    selected,
+)
 
-__all__ = ["PythonFunctions", "emit_functions", "hyperparameters", "reads_step", "selected"]
+__all__ = ["PythonFunctions", "emit_functions", "emit_switches", "hyperparameters", "reads_step", "selected"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -67,6 +67,28 @@ def emit_functions(program: Program) -> PythonFunctions:
     )
 
 
+def emit_switches(program: Program) -> tuple[str, ...]:
+    """Prints the functions that make lists of parameters those to evaluate, and those to train again.
+
+    Both take ``(params, *states, *, [step,] <hyperparameters>, maximize)``. There is no second one where the
+    parameters to train have to be kept, and none at all where they are those to evaluate.
+    """
+    if program.evaluation is None:
+        return ()
+    ways = (
+        ("_evaluated", "Makes ``params``, in place, what they are evaluated as.", program.evaluation.value),
+        ("_resumed", "Makes ``params``, in place, what they were before ``_evaluated``.", program.evaluation.training),
+    )
+    return tuple(_switch(program, name, doc, value) for name, doc, value in ways if value is not None)
+
+
+def _switch(program: Program, name: str, doc: str, value: Expr) -> str:
+    let = Let("param.1", value, "param")
+    unchanged = tuple((s.key, StateValue(s.key, s.rate, s.shape)) for s in program.states)
+    switch = replace(program, body=(let,), param=let.ref, new_states=unchanged)
+    return _Function(switch, split_scalars(optimize(switch)), program.facts).on_lists(name, doc, switches=True)
+
+
 def selected(program: Program) -> dict[str, Code]:
     """The instructions of the for-loop and the foreach variant, by name."""
     split = split_scalars(optimize(program))
@@ -104,7 +126,8 @@ def _environment() -> Environment:
 
 
 class _Function:
-    def __init__(self, program: Program, split: Split):
+    def __init__(self, program: Program, split: Split, facts: tuple[str, ...] | None = None):
+        self.facts = program.facts if facts is None else facts
         self.program = program
         self.split = split
         self.absent = frozenset(s.key for s in program.states if s.initial is None)
@@ -125,12 +148,18 @@ class _Function:
         )
 
     def multi_tensor(self) -> str:
+        doc = "Updates all of ``params``, of one device and dtype, with operations on the whole list."
+        return self.on_lists("_multi_tensor", doc)
+
+    def on_lists(self, name: str, doc: str, switches: bool = False) -> str:
+        """``switches``: the function makes no step, so there are no gradients."""
         scalars = self.host_scalars()
         return self.render(
-            "_multi_tensor",
-            "Updates all of ``params``, of one device and dtype, with operations on the whole list.",
+            name,
+            doc,
             prelude=[*self.prelude(scalars), *self.stacked_states(Rate.TENSOR)],
             code=ForeachPrinter(scalars, False, self.absent).lines(select(self.split, FOREACH)),
+            switches=switches,
         )
 
     def capturable(self) -> str:
@@ -312,8 +341,16 @@ class _Function:
         return item if state.condition is None else f"{item} if {self.flag(state.condition)} else None"
 
     def render(
-        self, variant: str, doc: str, *, prelude: Iterable[str], code: Iterable[str], loads: Iterable[str] = ()
+        self,
+        variant: str,
+        doc: str,
+        *,
+        prelude: Iterable[str],
+        code: Iterable[str],
+        loads: Iterable[str] = (),
+        switches: bool = False,
     ) -> str:
+        takes_step = self.program.counts_steps if switches else reads_step(self.program)
         presence = {n.key for x in self.read_expressions() for n in walk(x) if isinstance(n, Present)}
         return folded(
             _environment()
@@ -322,11 +359,9 @@ class _Function:
                 name=f"{variant}_{self.program.name.lower()}",
                 doc=doc,
                 states=[plural(s.key) for s in self.program.states],
-                step=("Tensor" if variant == "_capturable" else "float") if reads_step(self.program) else None,
-                facts=[
-                    (fact_argument(fact), "float" if fact == "machine_epsilon" else "int")
-                    for fact in self.program.facts
-                ],
+                switches=switches,
+                step=("Tensor" if variant == "_capturable" else "float") if takes_step else None,
+                facts=[(fact_argument(fact), "float" if fact == "machine_epsilon" else "int") for fact in self.facts],
                 hyperparameters=[
                     (name, self.annotation(name, variant in ("_capturable", "_differentiable")))
                     for name in hyperparameters(self.program)

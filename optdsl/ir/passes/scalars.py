@@ -128,6 +128,10 @@ class _Splitter:
             if isinstance(x, Op) and x.op == "neg":
                 return Op("neg", (self.hoist(x.args[0], scope, role),))
             return self.named(x, scope, role)
+        if isinstance(x, Op) and x.op == "div":
+            above, below = x.args
+            inner = "divisor" if role == "step_size" and below.type.rate < Rate.ELEMENT else role
+            return Op("div", (self.hoist(above, scope, role), self.hoist(below, scope, inner)))
         args = children(x)
         return with_children(x, tuple(self.hoist(a, scope, role) for a in args)) if args else x
 
