@@ -4,22 +4,29 @@
 Compiled packages carry a copy of this one. It needs torch alone (and Triton where a fused step runs on a GPU).
 """
 
-from . import facts, foreach, reductions, scalars
+from . import facts, foreach, matrices, reductions, scalars
+from .flat import FlatOptimizer, Point, append, table, to_scalar
 from .modes import TrainEvalOptimizer
 from .optimizer import BaseOptimizer
 from .state import computed_state, copied_state, full_state, matrix_state, number_state, scalar_state
 
 __all__ = [
     "BaseOptimizer",
+    "FlatOptimizer",
+    "Point",
     "TrainEvalOptimizer",
+    "append",
     "computed_state",
     "copied_state",
     "facts",
     "foreach",
     "full_state",
+    "matrices",
     "matrix_state",
     "number_state",
     "reductions",
     "scalar_state",
     "scalars",
+    "table",
+    "to_scalar",
 ]

@@ -39,7 +39,7 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     for buffer in subject.table.buffers.values():
         if buffer.optional:
             yield from _always_assigned(buffer, subject)
-    for function in walk.called(walk.whole(subject.optimizer), subject.functions):
+    for function in walk.inlined(walk.whole(subject.optimizer), subject.functions):
         yield from _function(function)
 
 

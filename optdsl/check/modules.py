@@ -131,8 +131,10 @@ def flatten(optimizer: ast.Optimizer, scope: Scope, report: Report, extending: t
     elif not optimizer.edits and not optimizer.applies:
         return Flat(optimizer, scope.functions)
     base = inherited.optimizer if inherited is not None else None
-    if optimizer.flat or (base is not None and base.flat):
+    is_changed = bool(optimizer.edits or optimizer.applies)
+    if is_changed and (optimizer.flat or (base is not None and base.flat)):
         _not_over_flat(optimizer, report)
+        return None
     others = (*scope.optimizers, *scope.functions)
     applied = transforms.resolve(optimizer, scope.transforms, others, scope.missing, report)
     body = edited(optimizer, base, report)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from optdsl.check import conditions
+from optdsl.check import conditions, walk
+from optdsl.check.imperative import Procedures, variable
 from optdsl.check.model import (
     PARAMETER,
     Buffer,
@@ -22,7 +23,7 @@ from optdsl.check.model import (
     SymbolTable,
     local_key,
 )
-from optdsl.check.vocabulary import PARAM_FACTS, reduces
+from optdsl.check.vocabulary import NORMS, PARAM_FACTS, reduces
 from optdsl.ir.nodes import (
     FULL,
     DType,
@@ -483,6 +484,9 @@ class TypeChecker:
         if expr.function in PARAM_FACTS:
             self.fact(expr)
             return real(Rate.GROUP)
+        if expr.function in NORMS:
+            type = self.tensor(expr.arguments[0], "reduced")
+            return None if type is None else reduced("all", type)
         if expr.function == "transpose":
             return self.transposed(self.tensor(expr.arguments[0], "transposed"))
         return self.joined(tuple(self.number(a, use) for a in expr.arguments), expr.span)
@@ -505,6 +509,8 @@ class TypeChecker:
         given = tuple(self.expr(a) for a in (*expr.arguments, *expr.parameters))
         if function.name in self.active:
             return None
+        if walk.is_procedure(function, self.functions):
+            return self.procedure_call(function, given, expr.span)
         names = (*function.arguments, *function.parameters)
         types = {local_key(name): type for name, type in zip(names, given, strict=False)}
         inner = replace(self, types=types, state_types={}, active=(*self.active, function.name))
@@ -513,6 +519,18 @@ class TypeChecker:
                 return inner.expr(stmt.value)
             inner.statement(stmt)
         return None
+
+    def procedure_call(self, function: ast.Function, given: tuple[Type | None, ...], span: Span) -> Type | None:
+        """The type of the one result of a function that is not inlined."""
+        known = tuple(variable(type) for type in given if type is not None)
+        if len(known) < len(given):
+            return None
+        called = Procedures(self.functions, self.report, flat=False).called(function, known, span)
+        results = None if called is None else called.results
+        if results is not None and len(results) > 1:
+            self.error("E723", f"`{function.name}` gives {len(results)} values", span, "", "a step takes one alone")
+            return None
+        return results[0] if results else None
 
     def cases(self, expr: ast.Cases) -> Type | None:
         values = tuple(self.expr(case.value) for case in expr.cases)

@@ -70,7 +70,7 @@ INDENT = "    "
 
 def program_text(program: Program) -> str:
     """The whole program: its arguments, states, step, and what the step leaves behind."""
-    lines = [f"program {program.name}({_signature(program.arguments)})"]
+    lines = [f"program {program.name}({signature_text(program.arguments)})"]
     if program.states or program.counts_steps:
         lines.append("states")
         lines += [INDENT + _state(state) for state in program.states]
@@ -99,7 +99,7 @@ def type_text(type_: Type) -> str:
     return RATES[type_.rate] + shape + DTYPES[type_.dtype]
 
 
-def _signature(arguments: tuple[Argument, ...]) -> str:
+def signature_text(arguments: tuple[Argument, ...]) -> str:
     parts = []
     starred = False
     for argument in arguments:

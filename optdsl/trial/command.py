@@ -15,6 +15,7 @@ from rich.table import Table
 from optdsl.compiler import Unit
 from optdsl.emit.python import selected
 from optdsl.ir.cost import costs
+from optdsl.ir.procedures import FlatProgram
 from optdsl.loader import load
 from optdsl.trial.pictures import save
 from optdsl.trial.problems import PROBLEMS, Problem
@@ -84,7 +85,8 @@ def _result(problem: Problem, outcome: Outcome) -> str:
 
 def _costs(units: Iterable[Unit], contestants: Iterable[Contestant]) -> Table:
     contestants = tuple(contestants)
-    accesses = {unit.program.name: costs(unit.program, selected(unit.program))[0].accesses for unit in units}
+    counted_units = [unit for unit in units if not isinstance(unit.program, FlatProgram)]
+    accesses = {unit.program.name: costs(unit.program, selected(unit.program))[0].accesses for unit in counted_units}
     times = step_times(contestants)
     table = Table(title="cost of a step: whole tensors read and written, state per element, time here", box=SIMPLE)
     table.add_column("optimizer", no_wrap=True)

@@ -15,6 +15,7 @@ from optdsl.ir.nodes import (
     Expr,
     Grad,
     If,
+    Item,
     Let,
     Op,
     Param,
@@ -22,6 +23,7 @@ from optdsl.ir.nodes import (
     Present,
     Program,
     Rate,
+    Size,
     mul,
     statements,
     sub,
@@ -74,7 +76,7 @@ def test_every_operation_and_every_shape_is_drawn():
 
     collect()
     made_by_passes = {"full"}
-    beyond = {*NOT_ELEMENTWISE, "bfloat16", "float32", ParamFact, Call}
+    beyond = {*NOT_ELEMENTWISE, "bfloat16", "float32", ParamFact, Call, Item, Size}
     assert seen >= {*OPERATIONS, *get_args(Expr), "nested", "presence"} - made_by_passes - beyond
     assert seen >= {("state", Rate.ELEMENT, absent, always) for absent in (True, False) for always in (True, False)}
     assert ("state", Rate.STEP, False, True) in seen

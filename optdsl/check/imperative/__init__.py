@@ -4,6 +4,7 @@ Names, types, shapes and flow are checked by reading a body to the procedure IR 
 has no reading there is a mistake. Lowering takes the code that was read.
 """
 
-from optdsl.check.imperative.program import FlatStep, Procedures, check_flat, flat_step, is_procedure, matrix_functions
+from optdsl.check.imperative.program import FlatStep, Procedures, check_flat, flat_step
+from optdsl.check.imperative.values import variable
 
-__all__ = ["FlatStep", "Procedures", "check_flat", "flat_step", "is_procedure", "matrix_functions"]
+__all__ = ["FlatStep", "Procedures", "check_flat", "flat_step", "variable"]

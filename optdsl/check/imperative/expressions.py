@@ -9,6 +9,7 @@ from functools import reduce
 from optdsl.check.imperative.values import ROW, Names, Place, Sequence, describe, reference
 from optdsl.check.model import Buffer, Hyperparameter, Local, Parameter, Report, SymbolTable
 from optdsl.check.suggest import did_you_mean
+from optdsl.check.vocabulary import NORMS
 from optdsl.ir import nodes as ir
 from optdsl.ir.fold import fold
 from optdsl.ir.nodes import DType, Rate, Type
@@ -106,6 +107,8 @@ class Expressions:
         match known:
             case None:
                 self.unknown = True
+                if isinstance(entry, Buffer):
+                    self.check_assigned(name, variable, entry)
             case ir.Ref():
                 return known
             case Sequence():
@@ -423,9 +426,8 @@ class Expressions:
                 return None
             if name in ("rows", "cols"):
                 return ir.Size(name, operand)
-            if name in ("norm_1", "norm_inf"):
-                fold_name = "sum_all" if name == "norm_1" else "amax_all"
-                return ir.Op(fold_name, (ir.Op("abs", (operand,)),))
+            if name in NORMS:
+                return ir.Op(NORMS[name], (ir.Op("abs", (operand,)),))
             if reduces and expr.over in ("", "all", "rows", "cols"):
                 return ir.Op(f"{REDUCTIONS[name]}_{expr.over or 'all'}", (operand,))
             self.error("E732", f"there is no `{name}` here", expr.name_span or expr.span)

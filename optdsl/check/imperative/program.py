@@ -13,7 +13,7 @@ from optdsl.check.imperative.values import Known, Names, Sequence, variable
 from optdsl.check.model import PARAMETER, Buffer, CheckedOptimizer, Report
 from optdsl.ir import nodes as ir
 from optdsl.ir.nodes import Type
-from optdsl.ir.procedures import POINT, Code, Kept, Procedure, Return
+from optdsl.ir.procedures import POINT, Code, Kept, Procedure
 from optdsl.source import Diagnostic, Severity, Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
@@ -23,24 +23,6 @@ ROUNDS = 12
 
 Given = Type | ir.Ref | Sequence
 """What an argument of a call is: a value of some type, θ itself, or a history."""
-
-
-def is_procedure(function: ast.Function, functions: Mapping[str, ast.Function]) -> bool:
-    """Whether ``function`` cannot be inlined: it has loops, several ways out or results, or calls itself."""
-    for stmt in walk.statements(function.body):
-        match stmt:
-            case ast.Repeat() | ast.While() | ast.ForRange() | ast.Break() | ast.Append():
-                return True
-            case ast.Return(value=value) if stmt is not function.body[-1] or isinstance(value, ast.Tuple):
-                return True
-            case ast.Assign(targets=targets) if len(targets) > 1:
-                return True
-    called = list(walk.called(function.body, functions))
-    return any(inner.name == function.name or is_procedure(inner, _without(functions, function)) for inner in called)
-
-
-def _without(functions: Mapping[str, ast.Function], function: ast.Function) -> dict[str, ast.Function]:
-    return {name: other for name, other in functions.items() if name != function.name}
 
 
 @dataclass
@@ -67,20 +49,24 @@ class Procedures:
 
     def call(self, function: ast.Function, args: tuple[ir.Expr, ...], span: Span) -> tuple[ir.Expr, ...] | None:
         """The results of a call; None while they are not known, because the function is just being read."""
-        wanted = (*function.arguments, *function.parameters)
-        if len(args) != len(wanted):
-            names = ", ".join(display(n.symbol) for n in wanted)
-            self.report.add(Diagnostic("E103", f"these are not the arguments of `{function.name}`: {names}", span))
+        instance = self.called(function, tuple(POINT if a == POINT else variable(a.type) for a in args), span)
+        if instance is None or instance.results is None:
             return None
-        given = tuple(POINT if a == POINT else variable(a.type) for a in args)
-        instance = self.instance(function, given)
-        if instance.results is None:
-            if not instance.active:
-                self.read(instance)
-            if instance.results is None:
-                return None
-        passed = tuple(a for a in args if not a == POINT)
+        passed = tuple(a for a in args if a != POINT)
         return tuple(ir.Call(instance.name, passed, result) for result in instance.results)
+
+    def called(self, function: ast.Function, given: tuple[Given, ...], span: Span) -> Instance | None:
+        """The function as it is called with such arguments; None where those are not its own."""
+        wanted = (*function.arguments, *function.parameters)
+        if len(given) != len(wanted):
+            names = ", ".join(display(n.symbol) for n in wanted)
+            message = f"these are not the arguments of `{function.name}`: {names}"
+            self.report.add(Diagnostic("E103", message, span))
+            return None
+        instance = self.instance(function, given)
+        if instance.results is None and not instance.active:
+            self.read(instance)
+        return instance
 
     def instance(self, function: ast.Function, given: tuple[Given, ...]) -> Instance:
         key = function.name, given
@@ -286,14 +272,3 @@ def _sections(optimizer: ast.Optimizer) -> Iterator[Diagnostic]:
     if optimizer.body and not any(t.symbol == PARAMETER for t, _ in walk.assignments(optimizer.body)):
         help = "a step assigns θ: `θ ← θ + α d`"
         yield Diagnostic("E608", f"`{optimizer.name}` never updates θ", optimizer.name_span, help=help)
-
-
-# ------------------------------------------------------------------------------------------------ matrix functions
-
-
-def matrix_functions(functions: Mapping[str, ast.Function], report: Report) -> Procedures:
-    """For the functions that an ordinary step calls with tensors and numbers."""
-    return Procedures(functions, report, False)
-
-
-__all__ = ["FlatStep", "Procedures", "Return", "check_flat", "flat_step", "is_procedure", "matrix_functions"]

@@ -26,7 +26,7 @@ SUPPORT = ("append", "matrices", "scalars", "table", "to_scalar")
 def emit_flat_module(program: FlatProgram, algorithm: str = "") -> str:
     """The text of the module: imports, the class with its step, and the functions that the step calls."""
     functions = emit_procedures(program.procedures, flat=True)
-    step = Writer(True, taking_point(program.procedures), {k.key: k for k in program.kept}).block(program.code)
+    step = _step(program)
     setup = list(_setup(program))
     checks = list(check_lines(program))
     init_state = list(_init_state(program))
@@ -62,6 +62,18 @@ def _environment() -> Environment:
     )
     environment.filters["folded"] = folded
     return environment
+
+
+def emit_step(program: FlatProgram) -> str:
+    """The step as a function, and those that it calls."""
+    lines = [folded(f"    {line}") for line in (*_setup(program), *_step(program))]
+    step = "\n".join(["def _minimize(point, state, group):", *lines])
+    return "\n\n\n".join([step, *emit_procedures(program.procedures, flat=True)]) + "\n"
+
+
+def _step(program: FlatProgram) -> list[str]:
+    states = {kept.key: kept for kept in program.kept}
+    return Writer(True, taking_point(program.procedures), states).block(program.code)
 
 
 def _computed(program: FlatProgram) -> Iterator[tuple[str, str]]:
