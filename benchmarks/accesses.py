@@ -3,8 +3,8 @@
     python benchmarks/accesses.py
 
 Every torch operation of the step is seen; a list of tensors (``_foreach_``) counts as one tensor. Scalar tensors do not
-count. What `optdsl show --cost` says of the compiled variants is this number, worked out from the spec alone; the last
-column, what a single pass needs, is taken from there.
+count, nor do indices. What `optdsl show --cost` says of the compiled variants is this number, worked out from the spec
+alone; the last column, what a single pass needs, is taken from there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from optdsl.ir.cost import costs
 from optdsl.ir.procedures import FlatProgram
 
 ROOT = Path(__file__).resolve().parent.parent
-WRITE_ONLY = {"copy", "fill", "zero", "full_like", "zeros_like", "ones_like", "_foreach_copy", "_foreach_zero"}
+WRITE_ONLY = frozenset("copy fill zero full_like zeros_like ones_like index_copy _foreach_copy _foreach_zero".split())
 """Operations that do not read the tensor that they write (or take only the shape of)."""
 
 
@@ -68,17 +68,22 @@ def _tensors(values: Iterable[Any]) -> Iterable[int]:
     """An identity for each whole tensor among ``values``; a list of tensors stands for its first one."""
     for value in values:
         first = value[0] if isinstance(value, list | tuple) and value else value
-        if isinstance(first, Tensor) and first.numel() > 1:
+        if isinstance(first, Tensor) and first.numel() > 1 and not first.is_sparse and first.dtype is not torch.int64:
             yield first.data_ptr()
 
 
-def count(optimizer_class: Callable[..., torch.optim.Optimizer], arguments: Mapping[str, Any]) -> int:
-    """Accesses of the dearest of ten steps over one parameter; the first, which creates the state, does not count."""
+def count(
+    optimizer_class: Callable[..., torch.optim.Optimizer], arguments: Mapping[str, Any], sparse: bool = False
+) -> int:
+    """Accesses of the dearest of ten steps over one parameter; the first, which creates the state, does not count.
+
+    ``sparse``: the gradient is, and stores every entry.
+    """
     param = torch.nn.Parameter(torch.ones(8))
     optimizer = optimizer_class([param], **arguments)
     counts = []
     for _ in range(10):
-        param.grad = torch.ones(8)
+        param.grad = torch.ones(8).to_sparse() if sparse else torch.ones(8)
         with Accesses() as accesses:
             optimizer.step()
         counts.append(accesses.count)
@@ -92,7 +97,7 @@ def main() -> None:
     print("|---|---|---:|---:|---:|---:|---:|")
     for unit in check_files(sorted((ROOT / "specs").glob("*.opt"))).units:
         name = unit.program.name
-        if isinstance(unit.program, FlatProgram):
+        if isinstance(unit.program, FlatProgram) or unit.program.stored_only:
             continue
         for configuration in costs(unit.program, selected(unit.program)):
             counts = [

@@ -11,6 +11,7 @@ a difference is relative to the largest magnitude in the tensor.
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,12 +52,14 @@ def train(
 ) -> Iterator[Tensor]:
     """Every parameter and state after ``steps`` steps with random gradients."""
     params = parameters(dtype)
+    name = optimizer_class.__name__
+    sparse = any(info.only_supports_sparse_grads for info in optim_db if info.optim_cls.__name__ == name)
     optimizer = optimizer_class(params, **arguments)
     random = torch.Generator().manual_seed(1)
     for step in range(steps):
         for i, param in enumerate(params):
             grad = torch.randn(param.shape, generator=random, dtype=torch.float64).to(dtype)
-            param.grad = None if i == 2 and step % 5 == 0 else grad
+            param.grad = None if i == 2 and step % 5 == 0 else grad.to_sparse() if sparse else grad
         optimizer.step()
     for param in params:
         yield param.detach()
@@ -64,7 +67,9 @@ def train(
 
 
 def compare(name: str, arguments: dict[str, Any], dtype: torch.dtype, steps: int, description: str) -> Difference:
-    theirs = train(getattr(torch.optim, name), arguments, dtype, steps)
+    known = inspect.signature(getattr(torch.optim, name)).parameters
+    taken = {argument: value for argument, value in arguments.items() if argument in known}
+    theirs = train(getattr(torch.optim, name), taken, dtype, steps)
     ours = train(getattr(generated, name), arguments, dtype, steps)
     equal, relative = True, 0.0
     for a, b in zip(ours, theirs, strict=True):

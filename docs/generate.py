@@ -57,7 +57,7 @@ PAGE = """\
 
 ## Cost
 
-Whole tensors read and written by one step, for each configuration that matters; the last column is the least that a
+{unit} read and written by one step, for each configuration that matters; the last column is the least that a
 single pass over memory needs, which is what the fused kernel does.
 
 {cost}
@@ -178,6 +178,7 @@ def page(unit: Unit) -> str:
     stages = {stage.value: show_stage(unit, stage).strip("\n") for stage in (Stage.LOOP, Stage.FOREACH, Stage.TRITON)}
     return PAGE.format(
         **described(unit),
+        unit="Tensors of stored entries" if unit.program.stored_only else "Whole tensors",
         cost=show_cost(unit),
         **stages,
     )

@@ -83,7 +83,7 @@ class Adafactor(BaseOptimizer):
     _module = __name__
     _shaped_states = ("row_var", "col_var", "variance")
     _facts = ("dim", "machine_epsilon")
-    _fusible = False
+    _kernels = ("triton",)
     _takes_complex = False
 
     def __init__(

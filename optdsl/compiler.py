@@ -137,12 +137,13 @@ def _line(span: Span) -> tuple[str, int]:
 
 
 def emit(units: Iterable[Unit], kept: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The package of ``units``: a module for each, two kernels unless it is flat, and what all share."""
+    """The package of ``units``: a module for each, its kernels unless it is flat, and what all share."""
     from optdsl.emit.latex import latex
     from optdsl.emit.native import emit_native
     from optdsl.emit.optimizer import emit_module
     from optdsl.emit.procedures import emit_flat_module
     from optdsl.emit.triton import emit_kernel
+    from optdsl.ir.passes.folds import obstacles
 
     files: dict[str, str] = {}
     for unit in units:
@@ -151,8 +152,9 @@ def emit(units: Iterable[Unit], kept: Mapping[str, str] | None = None) -> dict[s
             files[unit.class_file] = _with_header(unit.source, emit_flat_module(unit.program, algorithm))
             continue
         files[unit.class_file] = _with_header(unit.source, emit_module(unit.program, algorithm))
-        if unit.program.is_elementwise:
+        if not obstacles(unit.program):
             files[unit.kernel_file] = _with_header(unit.source, emit_kernel(unit.program))
+        if unit.program.is_elementwise:
             files[unit.native_file] = _with_header(unit.source, emit_native(unit.program))
     exports = {**(kept or {}), **{unit.program.name: unit.module for unit in units}}
     return {"__init__.py": _init(exports), **files, **_support()}

@@ -31,9 +31,9 @@ DEAREST = {"ASGD": {"t0": 1}}
 
 BOUNDS = {
     "SGD": 3, "Adam": 18, "AdamW": 20, "NAdam": 22, "RAdam": 22, "Adadelta": 27, "Rprop": 40, "RMSprop": 13,
-    "Adagrad": 13, "Adamax": 16, "ASGD": 12,
+    "Adagrad": 13, "Adamax": 16, "ASGD": 12, "SparseAdam": 28,
 }  # fmt: skip
-"""What torch's foreach step reads and writes under the defaults, in torch 2.13."""
+"""What torch's foreach step reads and writes under the defaults, in torch 2.13; of stored entries, what ours does."""
 
 
 @cache
@@ -49,8 +49,9 @@ def test_the_count_is_what_a_step_does_and_at_most_torchs(
     name = unit.program.name
     arguments = {**DEAREST.get(name, {}), **configuration.settings, "foreach": variant == "foreach"}
     counted = configuration.accesses[variant]
-    assert count(getattr(compiled(unit.source.name), name), arguments) == counted
-    if hasattr(torch.optim, name):
+    sparse = unit.program.stored_only
+    assert count(getattr(compiled(unit.source.name), name), arguments, sparse) == counted
+    if hasattr(torch.optim, name) and not sparse:
         assert counted <= count(getattr(torch.optim, name), arguments)
 
 

@@ -9,11 +9,13 @@ from .flat import FlatOptimizer, Point, append, table, to_scalar
 from .modes import TrainEvalOptimizer
 from .optimizer import BaseOptimizer
 from .state import computed_state, copied_state, full_state, matrix_state, number_state, scalar_state
+from .stored import StoredOptimizer
 
 __all__ = [
     "BaseOptimizer",
     "FlatOptimizer",
     "Point",
+    "StoredOptimizer",
     "TrainEvalOptimizer",
     "append",
     "computed_state",

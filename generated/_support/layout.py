@@ -37,7 +37,11 @@ def check_no_overlap(tensor: Tensor) -> None:
 def is_laid_out(tensor: Tensor, strides: Strides) -> bool:
     """Whether walking ``tensor`` in ``strides`` meets its elements in order (a dimension of size 1 has no stride)."""
     own = tensor.stride()
-    return own == strides or all(size == 1 or a == b for size, a, b in zip(tensor.shape, own, strides, strict=True))
+    return (
+        own == strides
+        or not tensor.numel()
+        or all(size == 1 or a == b for size, a, b in zip(tensor.shape, own, strides, strict=True))
+    )
 
 
 def laid_out(tensor: Tensor, strides: Strides) -> Tensor:

@@ -94,12 +94,12 @@ class TrainEvalOptimizer(BaseOptimizer):
         batch = Batch(params, params, states, steps)  # there are no gradients
         columns = self._presence(keys, states)
         columns += [[value.item() for value in values] for values in self._scalars(keys, states)]
-        columns += [[step.item() for step in steps], [(param.device, param.dtype) for param in params]]
+        columns += [[to_number(step) for step in steps], [(param.device, param.dtype) for param in params]]
         columns.append([tuple(self._known(param).items()) for param in params])
         hypers = {name: to_number(value) for name, value in self._hyperparameters(group).items()}
         for part in batch.split([column for column in columns if column]):
             if self._counts_steps:
-                hypers["step"] = part.steps[0].item()
+                hypers["step"] = to_number(part.steps[0])
             tensors: list[list[Any]] = [part.params, *part.states]
             if any(param.is_complex() for param in part.params):
                 tensors = [[as_real(tensor) for tensor in values] for values in tensors]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import operator
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .arguments import to_float
 from .fused import Bucket
-from .layout import check_no_overlap, copy_back, is_laid_out, laid_out, walking_strides
+from .layout import Strides, check_no_overlap, copy_back, is_laid_out, laid_out, walking_strides
 from .triton_tables import Mirror, block_map, is_capturing, keep_for_graph
 
 CHUNK = 4096
@@ -74,12 +74,34 @@ class FusedOptimizer:
 
     def lists(self, bucket: Bucket) -> list[list[Any]]:
         """The tensors of ``bucket`` in the order of the table's rows; a list is empty where there is no state."""
-        states = [[] if _is_absent(values) else values for values in bucket.states]
+        states = [[] if is_absent(values) else values for values in bucket.states]
         return [bucket.params, bucket.grads, *states, *([bucket.steps] if self.counts_steps else ())]
 
     def is_scalar(self, name: str) -> bool:
         """Whether the tensors of a list are 0-dim, rather than shaped like the parameter."""
         return name == "step" or name in self.scalar_states
+
+    def kinds(self, bucket: Bucket) -> list[Hashable]:
+        """What of each parameter of ``bucket`` asks for a launch of its own."""
+        return [()] * len(bucket.params)
+
+    def flags_of(self, bucket: Bucket, kind: Any) -> dict[str, bool]:
+        """The constants that the kernels are specialised for, for the parameters of ``bucket`` of some kind."""
+        return self.flags(bucket.hypers, bucket.present)
+
+    def members_assigning(self, bucket: Bucket, state: str) -> list[int]:
+        """Positions of the parameters of ``bucket`` to which a step would give a ``state``."""
+        kinds = self.kinds(bucket)
+        assigning = {kind for kind in set(kinds) if self.assigned(self.flags_of(bucket, kind))[state]}
+        return [i for i, kind in enumerate(kinds) if kind in assigning]
+
+    def new_state(self, name: str, param: Tensor) -> Tensor:
+        """Memory for the state ``name`` of ``param``."""
+        return torch.zeros_like(param)
+
+    def launch(self, *args: Any) -> Launch:
+        """A :class:`Launch` of these arguments."""
+        return Launch(self, *args)
 
     @property
     def every_step(self) -> bool:
@@ -89,12 +111,11 @@ class FusedOptimizer:
     @torch.no_grad()
     def step(self, buckets: Sequence[Bucket], grad_scale: Tensor | None, found_inf: Tensor | None) -> None:
         """Makes one step of all ``buckets``; see ``fused_step`` of the generated module."""
-        flags = [self.flags(bucket.hypers, bucket.present) for bucket in buckets]
         created = [
-            (bucket, i)
-            for bucket, constants in zip(buckets, flags, strict=True)
+            (bucket, i, which)
+            for bucket in buckets
             for i, name in enumerate(self.states)
-            if _is_absent(bucket.states[i]) and self.assigned(constants)[name]
+            if is_absent(bucket.states[i]) and (which := self.members_assigning(bucket, name))
         ]
         if created:
             # Only the device knows whether this step will be made; it is asked this once.
@@ -102,13 +123,14 @@ class FusedOptimizer:
                 return
             if is_capturing():
                 raise RuntimeError("a graph cannot capture the step that creates a state: make one step before it")
-            for bucket, i in created:
-                bucket.states[i][:] = map(torch.zeros_like, bucket.params)
+            for bucket, i, which in created:
+                for j in which:
+                    bucket.states[i][j] = self.new_state(self.states[i], bucket.params[j])
         buckets = [_local(bucket) for bucket in buckets]
         key = tuple(param.data_ptr() for bucket in buckets for param in bucket.params)
         plan = self.plans.get(key)
-        if plan is None or not plan.fits(buckets, flags):
-            plan = self.plans[key] = Plan(self, buckets, flags)
+        if plan is None or not plan.fits(buckets):
+            plan = self.plans[key] = Plan(self, buckets)
         self.plans.move_to_end(key)
         if len(self.plans) > PLANS:
             self.plans.popitem(last=False)
@@ -129,7 +151,7 @@ def _local(bucket: Bucket) -> Bucket:
     )
 
 
-def _is_absent(values: Sequence[Tensor | None]) -> bool:
+def is_absent(values: Sequence[Tensor | None]) -> bool:
     """Whether a state of a bucket has not been assigned so far."""
     return bool(values) and values[0] is None
 
@@ -137,8 +159,11 @@ def _is_absent(values: Sequence[Tensor | None]) -> bool:
 class Plan:
     """How one set of tensors is stepped: one :class:`Launch` for each class of tensors that can share one."""
 
-    def __init__(self, optimizer: FusedOptimizer, buckets: Sequence[Bucket], flags: list[dict[str, bool]]):
-        self.flags = flags
+    def __init__(self, optimizer: FusedOptimizer, buckets: Sequence[Bucket]):
+        self.optimizer = optimizer
+        kinds = [optimizer.kinds(bucket) for bucket in buckets]
+        self.kinds = [tuple(dict.fromkeys(own)) for own in kinds]
+        self.flags = self._flags(buckets)
         self.signature = _signature(buckets)
         self.references = [weakref.ref(tensor) for tensor in _kept(buckets)]
         self.strides = _strides(buckets)
@@ -147,19 +172,27 @@ class Plan:
             lists = optimizer.lists(bucket)
             for i, param in enumerate(bucket.params):
                 dtypes: Dtypes = tuple(tensors[i].dtype if tensors else None for tensors in lists)
-                kind = (param.device, dtypes, tuple(flags[b].items()))
+                flags = tuple(self.flags[b][kinds[b][i]].items())
+                kind = (param.device, dtypes, flags, kinds[b][i])
                 classes.setdefault(kind, {}).setdefault(b, []).append(i)
         self.launches = [
-            Launch(optimizer, buckets, members, device, dtypes, dict(constants))
-            for (device, dtypes, constants), members in classes.items()
+            optimizer.launch(buckets, members, device, dtypes, dict(flags), kind)
+            for (device, dtypes, flags, kind), members in classes.items()
         ]
 
-    def fits(self, buckets: Sequence[Bucket], flags: list[dict[str, bool]]) -> bool:
+    def _flags(self, buckets: Sequence[Bucket]) -> list[dict[Any, dict[str, bool]]]:
+        """For each bucket, the flags of each kind of parameter in it."""
+        return [
+            {kind: self.optimizer.flags_of(bucket, kind) for kind in own}
+            for bucket, own in zip(buckets, self.kinds, strict=True)
+        ]
+
+    def fits(self, buckets: Sequence[Bucket]) -> bool:
         """Whether ``buckets``, whose parameters have the addresses of this plan's, are what it was made for.
 
         They are if the tensors are the same objects, in the same layout; else shapes and dtypes must be compared.
         """
-        if flags != self.flags or _strides(buckets) != self.strides:
+        if len(buckets) != len(self.kinds) or _strides(buckets) != self.strides or self._flags(buckets) != self.flags:
             return False
         tensors = _kept(buckets)
         if len(tensors) == len(self.references) and all(map(operator.is_, (r() for r in self.references), tensors)):
@@ -170,7 +203,7 @@ class Plan:
     def run(self, buckets: Sequence[Bucket], grad_scale: Tensor | None, found_inf: Tensor | None) -> None:
         """Makes the step."""
         for launch in self.launches:
-            with _on_device(launch.device):
+            with on_device(launch.device):
                 launch.run(
                     buckets,
                     None if grad_scale is None else grad_scale.to(launch.device, non_blocking=True),
@@ -184,7 +217,7 @@ def _walked(buckets: Sequence[Bucket]) -> list[Any]:
     for bucket in buckets:
         walked += bucket.params
         for values in bucket.states:
-            walked += [] if _is_absent(values) else values
+            walked += [] if is_absent(values) else values
     return walked
 
 
@@ -218,23 +251,43 @@ class Launch:
         device: torch.device,
         dtypes: Dtypes,
         flags: dict[str, bool],
+        kind: Any,
     ):
         self.optimizer = optimizer
         self.members = members
         self.device = device
+        self.dtypes = dtypes
+        self.flags = flags
+        self.kind = kind
         params, _, *others = self.gather(buckets)
         self.sizes = [param.numel() for param in params]
-        self.strides = [walking_strides(param) for param in params]
+        self.strides = [self.walk(param) for param in params]
         self.misplaced = self._misplaced([params, [], *others])
         self.grad_strides: list[Any] = []
         self.groups = [group for group, positions in enumerate(members.values()) for _ in positions]
-        self.blocks = block_map(self.sizes, CHUNK, device)
         self.table = Mirror("q", torch.int64, device)
         self.hypers = Mirror("d", torch.float64, device)
         self.rows = torch.empty(len(params) * optimizer.row_size, dtype=compute_dtype(dtypes), device=device)
-        values = constants(optimizer, dtypes, flags, _warp_size(device))
-        self.kernel_constants = _taken(optimizer.kernel, values)
-        self.prepare_constants = _taken(optimizer.prepare, values) if optimizer.prepare else {}
+        values = self.constants()
+        self.prepare_constants = taken(optimizer.prepare, values) if optimizer.prepare else {}
+        self.make_ready(params, values)
+
+    def walk(self, param: Tensor) -> Strides:
+        """The strides in which a step walks ``param`` and what is shaped like it."""
+        return walking_strides(param)
+
+    def strides_of(self, row: int, i: int) -> Strides:
+        """The strides in which a step walks tensor ``i`` of list ``row``."""
+        return self.strides[i]
+
+    def constants(self) -> dict[str, Any]:
+        """What kernels are specialised for, by the name of their parameter."""
+        return constants(self.optimizer, self.dtypes, self.flags, warp_size(self.device))
+
+    def make_ready(self, params: list[Tensor], constants: dict[str, Any]) -> None:
+        """Prepares what :meth:`run_kernels` needs."""
+        self.blocks = block_map(self.sizes, CHUNK, self.device)
+        self.kernel_constants = taken(self.optimizer.kernel, constants)
 
     def gather(self, buckets: Sequence[Bucket]) -> list[list[Tensor]]:
         """The tensors of this launch, in the lists of ``FusedOptimizer.lists``."""
@@ -252,7 +305,7 @@ class Launch:
         misplaced = []
         for row, (name, tensors) in enumerate(zip(self.optimizer.names, lists, strict=True)):
             for i, tensor in enumerate(() if self.optimizer.is_scalar(name) else tensors):
-                if not is_laid_out(tensor, self.strides[i]):
+                if not is_laid_out(tensor, self.strides_of(row, i)):
                     check_no_overlap(tensor)
                     misplaced.append((row, i))
         return misplaced
@@ -266,7 +319,7 @@ class Launch:
         copies = []
         for row, i in (*self.misplaced, *self.misplaced_grads):
             tensor = lists[row][i]
-            lists[row][i] = laid_out(tensor, self.strides[i])
+            lists[row][i] = laid_out(tensor, self.strides_of(row, i))
             copies.append((row, tensor, lists[row][i]))
         return copies
 
@@ -274,31 +327,40 @@ class Launch:
 
     def run(self, buckets: Sequence[Bucket], grad_scale: Tensor | None, found_inf: Tensor | None) -> None:
         """Makes the step of this launch's tensors; ``grad_scale`` and ``found_inf`` are on its device."""
-        optimizer, count = self.optimizer, len(self.sizes)
         lists = self.gather(buckets)
         written = [tensors for row, tensors in enumerate(lists) if row != 1 or grad_scale is not None]
         torch.autograd.graph.increment_version([tensor for tensors in written for tensor in tensors])
         copies = self.lay_out(lists)
         table, _ = self.table.show(self._table(lists))
         rows = self._prepared_rows(buckets, table, found_inf)
-        block_tensor, block_chunk = self.blocks
-        if len(block_tensor):
-            optimizer.kernel[(len(block_tensor),)](
-                table, count, block_tensor, block_chunk, rows, grad_scale, found_inf,
-                **self.kernel_constants, num_warps=WARPS, enable_fp_fusion=True,
-            )  # fmt: skip
+        self.run_kernels(table, rows, grad_scale, found_inf)
         for row, tensor, copy in copies:
             if row != 1 or grad_scale is not None:
                 copy_back(tensor, copy)
         if is_capturing():
             keep_for_graph(table, rows, self.blocks)
 
+    def run_kernels(
+        self, table: Tensor, rows: Tensor | None, grad_scale: Tensor | None, found_inf: Tensor | None
+    ) -> None:
+        """Makes the step, scalars having been prepared."""
+        block_tensor, block_chunk = self.blocks
+        if len(block_tensor):
+            self.optimizer.kernel[(len(block_tensor),)](
+                table, len(self.sizes), block_tensor, block_chunk, rows, grad_scale, found_inf,
+                **self.kernel_constants, num_warps=WARPS, enable_fp_fusion=True,
+            )  # fmt: skip
+
     def _table(self, lists: list[list[Tensor]]) -> list[int]:
         """The address table, row after row."""
-        table = self.sizes + self.groups
+        table = [*self.sizes, *self.groups, *self.geometry()]
         for tensors in lists:
             table += map(Tensor.data_ptr, tensors) if tensors else [0] * len(self.sizes)
         return table
+
+    def geometry(self) -> list[int]:
+        """Rows of the table that stand before the addresses."""
+        return []
 
     def _prepared_rows(self, buckets: Sequence[Bucket], table: Tensor, found_inf: Tensor | None) -> Tensor | None:
         """The scalars of this step, one row for each tensor. A graph has rows of its own, and fills them itself."""
@@ -352,17 +414,18 @@ def constants(optimizer: FusedOptimizer, dtypes: Dtypes, flags: dict[str, bool],
         "CHUNK": CHUNK,
         "BLOCK": min(8, 2 * vector) * WARPS * warp_size,
         "SIZE": PREPARE_LANES,
+        "MACHINE_EPSILON": torch.finfo(dtypes[0]).eps if dtypes[0] else 0.0,
     }
 
 
-def _taken(kernel: Any, constants: dict[str, Any]) -> dict[str, Any]:
+def taken(kernel: Any, constants: dict[str, Any]) -> dict[str, Any]:
     """Those of ``constants`` that ``kernel`` takes."""
     return {name: constants[name] for name in kernel.arg_names if name in constants}
 
 
-def _warp_size(device: torch.device) -> int:
+def warp_size(device: torch.device) -> int:
     return torch.cuda.get_device_properties(device).warp_size if device.type == "cuda" else 32
 
 
-def _on_device(device: torch.device) -> AbstractContextManager[None]:
+def on_device(device: torch.device) -> AbstractContextManager[None]:
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

@@ -84,3 +84,94 @@ def tile_pointer(address, dtype: tl.constexpr, first, WIDE: tl.constexpr):
     if WIDE > 1:
         pointer = tl.multiple_of(pointer, WIDE * dtype.primitive_bitwidth // 8)
     return pointer
+
+
+@triton.jit
+def as_stored(x, dtype: tl.constexpr):
+    """``x`` as it will read once it has been stored in a tensor of ``dtype``."""
+    return x.to(dtype).to(x.dtype)
+
+
+@triton.jit
+def plus(a, b):
+    """``a + b``."""
+    return a + b
+
+
+@triton.jit
+def sum_over(x, AXIS: tl.constexpr):
+    """The sum over one axis of a tile, which stays."""
+    return tl.reduce(x, AXIS, plus, keep_dims=True)
+
+
+@triton.jit
+def maximum_over(x, AXIS: tl.constexpr):
+    """The largest over one axis of a tile, which stays."""
+    return tl.reduce(x, AXIS, maximum, keep_dims=True)
+
+
+@triton.jit
+def minimum_over(x, AXIS: tl.constexpr):
+    """The smallest over one axis of a tile, which stays."""
+    return tl.reduce(x, AXIS, minimum, keep_dims=True)
+
+
+@triton.jit
+def sum_all(x):
+    """The sum of a tile."""
+    return tl.reduce(tl.reshape(x, [x.numel]), 0, plus)
+
+
+@triton.jit
+def maximum_all(x):
+    """The largest of a tile."""
+    return tl.reduce(tl.reshape(x, [x.numel]), 0, maximum)
+
+
+@triton.jit
+def minimum_all(x):
+    """The smallest of a tile."""
+    return tl.reduce(tl.reshape(x, [x.numel]), 0, minimum)
+
+
+@triton.jit
+def parts_at(pointer, element, part, count, stride, mask, other):
+    """Part ``part`` of each ``element``, where there is one."""
+    where = element[None, :] + part.to(tl.int64) * stride
+    return tl.load(pointer + where, mask=mask[None, :] & (part < count), other=other)
+
+
+@triton.jit
+def sum_parts(pointer, element, count, stride, mask, dtype: tl.constexpr, WIDTH: tl.constexpr, DEPTH: tl.constexpr):
+    """For each ``element``, the sum of ``count`` parts that are ``stride`` apart."""
+    part = tl.arange(0, DEPTH)[:, None]
+    total = tl.full([DEPTH, WIDTH], 0, dtype)
+    for first in range(0, count, DEPTH):
+        total += parts_at(pointer, element, first + part, count, stride, mask, 0.0)
+    return tl.reduce(total, 0, plus)
+
+
+@triton.jit
+def maximum_parts(pointer, element, count, stride, mask, dtype: tl.constexpr, WIDTH: tl.constexpr, DEPTH: tl.constexpr):
+    """For each ``element``, the largest of ``count`` parts that are ``stride`` apart."""
+    part = tl.arange(0, DEPTH)[:, None]
+    largest = tl.full([DEPTH, WIDTH], float("-inf"), dtype)
+    for first in range(0, count, DEPTH):
+        largest = maximum(largest, parts_at(pointer, element, first + part, count, stride, mask, float("-inf")))
+    return tl.reduce(largest, 0, maximum)
+
+
+@triton.jit
+def minimum_parts(pointer, element, count, stride, mask, dtype: tl.constexpr, WIDTH: tl.constexpr, DEPTH: tl.constexpr):
+    """For each ``element``, the smallest of ``count`` parts that are ``stride`` apart."""
+    part = tl.arange(0, DEPTH)[:, None]
+    smallest = tl.full([DEPTH, WIDTH], float("inf"), dtype)
+    for first in range(0, count, DEPTH):
+        smallest = minimum(smallest, parts_at(pointer, element, first + part, count, stride, mask, float("inf")))
+    return tl.reduce(smallest, 0, minimum)
+
+
+@triton.jit
+def ceil_divide(a, b):
+    """How many ``b`` it takes to hold ``a``."""
+    return (a + b - 1) // b

@@ -14,24 +14,26 @@ from optdsl.check import (
     sections,
     size,
     states,
+    stored,
     time,
     totals,
     transforms,
 )
+from optdsl.check.applying import change
 from optdsl.check.collect import collect
 from optdsl.check.imperative import check_flat
-from optdsl.check.model import Analysis, CheckedOptimizer, Report
+from optdsl.check.model import PARAMETER, Analysis, CheckedOptimizer, Report
 from optdsl.check.types import check as check_types
 from optdsl.check.types import infer_rates
-from optdsl.source import Diagnostic, Severity
+from optdsl.source import Diagnostic, Severity, Span
 from optdsl.syntax import ast
 
 __all__ = ["FIRST_RULES", "RULES", "Analysis", "CheckedOptimizer", "analyse"]
 
-FIRST_RULES = (identifiers.check, sections.check, names.check)
+FIRST_RULES = (identifiers.check, sections.check, names.check, stored.check_where)
 """Rules that hold for every optimizer, compiled or not."""
 
-RULES = (inputs.check, states.check, time.check, flow.check, check_types, totals.check)
+RULES = (inputs.check, states.check, time.check, flow.check, check_types, totals.check, stored.check)
 """Rules for what the compiler compiles: where it meets a concept that it does not, they would mislead."""
 
 FLAT_RULES = (identifiers.check, inputs.check, states.check, check_flat)
@@ -54,6 +56,8 @@ def analyse(module: ast.Module, load: modules.Load) -> Analysis:
             checked = _check(optimizer, scope, report)
             if checked is not None:
                 optimizers.append(checked)
+    for transform in module.transforms:
+        _check_transform(transform, scope, report)
     return Analysis(tuple(optimizers), tuple(report.diagnostics))
 
 
@@ -90,6 +94,45 @@ def _check(optimizer: ast.Optimizer, scope: modules.Scope, report: Report) -> Ch
     for diagnostic in errors or own_warnings:
         report.add(_with_use(diagnostic, flat.origins))
     return None if errors else subject
+
+
+def _check_transform(transform: ast.Transform, scope: modules.Scope, report: Report) -> None:
+    """Checks the times and types of ``transform``, applied to plain descent; its parameters can be anything there."""
+    known = scope.transforms.get(transform.name)
+    if known is None or known.transform is not transform or any(transforms.check(transform)):
+        return
+    place = transform.name_span
+    descent = ast.Optimizer(
+        name=transform.name,
+        base=None,
+        doc="",
+        inputs=(),
+        states=(),
+        body=_descent(place),
+        returns=ast.Name(PARAMETER, ast.Time.NOW, place),
+        span=place,
+        name_span=place,
+    )
+    applied = transforms.Applied(ast.Application(transform.name, transform.arguments, place, place), known)
+    changed = change(descent, descent, [applied], known.functions, Report())
+    if changed is None or any(size.check(*changed)):
+        return
+    optimizer, functions = changed
+    subject = CheckedOptimizer(optimizer, functions, infer_rates(optimizer.body, collect(optimizer), functions))
+    rules = () if any(concepts.check(subject)) else (states.check, time.check, flow.check, check_types)
+    for diagnostic in sorted((d for rule in rules for d in rule(subject)), key=lambda d: d.span.start):
+        if diagnostic.severity is Severity.ERROR and diagnostic.span in transform.span:
+            report.add(diagnostic)
+
+
+def _descent(place: Span) -> tuple[ast.Stmt, ...]:
+    """``g_t ← ∇f_t(θ_{t-1})``, ``θ_t ← θ_{t-1} - g_t``."""
+    gradient = ast.Name(ast.Symbol("g"), ast.Time.NOW, place)
+    before, now = (ast.Name(PARAMETER, time, place) for time in (ast.Time.PREVIOUS, ast.Time.NOW))
+    return (
+        ast.Assign((gradient,), ast.Gradient(place), None, place),
+        ast.Assign((now,), ast.Binary("-", before, gradient, place), None, place),
+    )
 
 
 def _inside(diagnostic: Diagnostic, origin: modules.Origin) -> bool:

@@ -37,18 +37,13 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
 def _body(body: tuple[ast.Stmt, ...]) -> Iterator[Diagnostic]:
     for stmt in walk.statements(body):
         match stmt:
-            case ast.ForSupport(name=name):
-                place = replace(stmt.span, end=name.span.end)
-                yield _not_yet("E901", "a loop over the stored entries of a sparse gradient", place)
             case ast.Repeat() | ast.While() | ast.ForRange() | ast.Break() | ast.Append():
                 place = replace(stmt.span, end=stmt.span.start + len(stmt.span.text.split("\n")[0].rstrip()))
-                what = "a loop" if walk.blocks(stmt) else f"`{stmt.span.text.split()[0]}`"
+                what = "loop" if walk.blocks(stmt) else f"`{stmt.span.text.split()[0]}`"
                 help = "write a function: `NAME(X; k)` gets tensors and numbers, and returns a tensor"
-                yield Diagnostic("E722", f"a step has no {what} of its own".replace("no a ", "no "), place, help=help)
+                yield Diagnostic("E722", f"a step has no {what} of its own", place, help=help)
             case ast.Assign(targets=targets) if len(targets) > 1:
                 yield _not_yet("E903", "a function of several results in a step", targets[0].span.to(targets[-1].span))
-            case ast.Assign(where=where) if where is not None:
-                yield _not_yet("E904", "a condition on an assignment", where.span, "use an `if` or a brace")
         for expr in walk.own_expressions(stmt):
             yield from _expression(expr)
 

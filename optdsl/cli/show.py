@@ -13,6 +13,7 @@ from optdsl.emit.procedures import emit_step
 from optdsl.emit.python import emit_functions, selected
 from optdsl.emit.reading import reading
 from optdsl.ir.cost import Configuration, costs
+from optdsl.ir.passes.folds import obstacles
 from optdsl.ir.printer import program_text
 from optdsl.ir.procedure_printer import flat_text
 from optdsl.ir.procedures import FlatProgram
@@ -38,7 +39,8 @@ class Stage(StrEnum):
 
 def show_stage(unit: Unit, stage: Stage) -> str:
     """The text of ``unit`` at ``stage``."""
-    if isinstance(unit.program, FlatProgram) and stage in (Stage.IR, Stage.LOOP, Stage.FOREACH):
+    variants = (Stage.IR, Stage.LOOP, Stage.FOREACH, Stage.TRITON, Stage.NATIVE)
+    if isinstance(unit.program, FlatProgram) and stage in variants:
         return show_flat(unit.program, stage)
     match stage:
         case Stage.AST:
@@ -52,9 +54,9 @@ def show_stage(unit: Unit, stage: Stage) -> str:
         case Stage.FOREACH:
             return emit_functions(unit.program).multi_tensor
         case Stage.TRITON:
-            return emit([unit]).get(unit.kernel_file, without_kernel(unit))
+            return emit([unit]).get(unit.kernel_file, without_kernel(unit, *obstacles(unit.program)))
         case Stage.NATIVE:
-            return emit([unit]).get(unit.native_file, without_kernel(unit))
+            return emit([unit]).get(unit.native_file, without_kernel(unit, "reduces tensors"))
         case Stage.CLASS:
             return emit([unit])[unit.class_file]
         case Stage.LATEX:
@@ -71,14 +73,12 @@ def show_flat(program: FlatProgram, stage: Stage) -> str:
         case Stage.LOOP:
             return emit_step(program)
         case _:
-            return f"# {program.name} has no such variant: all parameters are one vector.\n"
+            return f"# {program.name} has one variant, in which all parameters are one vector.\n"
 
 
-def without_kernel(unit: Unit) -> str:
-    """What is shown in place of a fused kernel that there is none of."""
-    if isinstance(unit.program, FlatProgram):
-        return f"# {unit.program.name} has no such kernel: its step evaluates the loss.\n"
-    return f"# {unit.program.name} has no such kernel: not every element is updated by itself.\n"
+def without_kernel(unit: Unit, *reasons: str) -> str:
+    """What is shown in place of a fused kernel that there is not, for ``reasons`` in words that go on after "it"."""
+    return f"# {unit.program.name} has no such kernel: it {' and '.join(reasons)}.\n"
 
 
 def flat(unit: Unit) -> str:
@@ -98,7 +98,8 @@ def show_cost(unit: Unit) -> str:
     if isinstance(unit.program, FlatProgram):
         return f"{unit.program.name}: how often tensors are read and written depends on the loss.\n"
     rows = costs(unit.program, selected(unit.program))
-    table = [[f"{unit.program.name}: whole tensors read and written", *rows[0].accesses]]
+    what = "tensors of stored entries" if unit.program.stored_only else "whole tensors"
+    table = [[f"{unit.program.name}: {what} read and written", *rows[0].accesses]]
     table += [[_title(row), *map(str, row.accesses.values())] for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     table.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])

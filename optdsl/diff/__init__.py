@@ -139,6 +139,8 @@ def _states(first: Side, second: Side) -> Iterator[Difference]:
         if before is None or after is None:
             yield Difference("states", key, "", _if_any(before, _initialized), _if_any(after, _initialized))
             continue
+        if first.keys[key] != second.keys[key]:
+            yield Difference("states", key, "key", first.keys[key], second.keys[key])
         if before.value != after.value:
             yield Difference("states", key, "initial value", _value(before.value), _value(after.value))
         if before.condition != after.condition:

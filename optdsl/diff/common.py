@@ -6,24 +6,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
-from optdsl.check import walk
 from optdsl.check.evaluate import Value, evaluate
-from optdsl.check.model import PARAMETER, STEP_COUNT, CheckedOptimizer
+from optdsl.check.model import STEP_COUNT, CheckedOptimizer
+from optdsl.diff.matching import Renaming, matched
 from optdsl.ir.nodes import Rate
 from optdsl.source import Span
 from optdsl.syntax import ast
-from optdsl.syntax.names import display
 from optdsl.syntax.printer import unparse
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two optimizers; ``states`` and ``rates`` are by state key."""
+    """One of the two optimizers; ``states``, ``rates`` and ``keys`` are by the state key of the first."""
 
     name: str
     inputs: tuple[ast.Input, ...]
     states: Mapping[str, ast.State]
     rates: Mapping[str, Rate]
+    keys: Mapping[str, str]
     body: tuple[ast.Stmt, ...]
     functions: Mapping[str, ast.Function]
 
@@ -42,7 +42,6 @@ def bring_together(first: CheckedOptimizer, second: CheckedOptimizer) -> Pair:
     """``first`` and ``second`` in the symbols of ``first``, without the branches that an input rules out which either
     of them fixes; the other one is taken at its default there.
     """
-    symbols = _renaming(first, second)
     values: list[dict[ast.Name, Value | None]] = [{}, {}]
     assumed: list[str] = []
     for own, other, known in ((first, second, values[0]), (second, first, values[1])):
@@ -52,57 +51,40 @@ def bring_together(first: CheckedOptimizer, second: CheckedOptimizer) -> Pair:
                 known[hyper.name] = evaluate(hyper.default, {})
                 if not hyper.fixed:
                     assumed.append(f"{own.optimizer.name} with {hyper.identifier} = {unparse(hyper.default)}")
-    renamed = tuple(
-        f"{display(old)} is {display(new)} in {first.optimizer.name}"
-        for old, new in symbols.items()
-        if not _is_aside(new)
-    )
-    return Pair(_side(first, {}, values[0]), _side(second, symbols, values[1]), tuple(assumed), renamed)
+    bodies = _decided(first.optimizer.body, values[0]), _decided(second.optimizer.body, values[1])
+    same = matched(first.table, second.table, bodies)
+    renaming = Renaming(first.table, second.table, same)
+    renamed = tuple(renaming.told(first.optimizer.name))
+    one = _side(first, bodies[0], values[0], lambda name: name, {})
+    two = _side(second, bodies[1], values[1], renaming, same)
+    return Pair(one, two, tuple(assumed), renamed)
 
 
 def _side(
-    checked: CheckedOptimizer, symbols: Mapping[ast.Symbol, ast.Symbol], values: Mapping[ast.Name, Value | None]
+    checked: CheckedOptimizer,
+    body: tuple[ast.Stmt, ...],
+    values: Mapping[ast.Name, Value | None],
+    renaming: Callable[[ast.Name], ast.Name],
+    same: Mapping[str, str],
 ) -> Side:
     def rename(node: Any) -> Any:
-        if isinstance(node, ast.Name) and node.symbol in symbols:
-            return replace(node, symbol=symbols[node.symbol])
-        return node
+        return renaming(node) if isinstance(node, ast.Name) else node
 
-    body = mapped(_decided(walk.whole(checked.optimizer), values), rename)
     states: dict[str, ast.State] = {}
     rates: dict[str, Rate] = {}
+    keys: dict[str, str] = {}
     for state in checked.optimizer.states:
         buffer = checked.table.buffers.get(state.name.symbol)
-        key = "step" if state.name.symbol == STEP_COUNT or buffer is None else buffer.identifier
+        own = "step" if state.name.symbol == STEP_COUNT or buffer is None else buffer.identifier
+        key = same.get(own, own)
         condition = None if state.condition is None else evaluate(state.condition, values)
         if condition is not False:
             kept = replace(state, condition=None) if condition is True else state
             states[key] = mapped(kept, rename)
             rates[key] = Rate.STEP if buffer is None else buffer.rate
+            keys[key] = own
     inputs = mapped(checked.optimizer.inputs, rename)
-    return Side(checked.optimizer.name, inputs, states, rates, body, checked.functions)
-
-
-# --------------------------------------------------------------------------------------------------------- symbols
-
-
-def _renaming(first: CheckedOptimizer, second: CheckedOptimizer) -> dict[ast.Symbol, ast.Symbol]:
-    """Symbols of ``second`` that mean what another symbol means in ``first``. A symbol of ``second`` in whose place
-    one comes is moved aside.
-    """
-    by_name = {h.identifier: s for s, h in first.table.hyperparameters.items()}
-    by_key = {b.identifier: s for s, b in first.table.buffers.items()}
-    same = {s: by_name[h.identifier] for s, h in second.table.hyperparameters.items() if h.identifier in by_name}
-    same |= {s: by_key[b.identifier] for s, b in second.table.buffers.items() if b.identifier in by_key}
-    taken = set(same.values()) | {PARAMETER}
-    for symbol in second.table.symbols:
-        if symbol not in same and symbol in taken and symbol != PARAMETER:
-            same[symbol] = replace(symbol, superscript=symbol.superscript + "other")
-    return {old: new for old, new in same.items() if old != new}
-
-
-def _is_aside(symbol: ast.Symbol) -> bool:
-    return symbol.superscript.endswith("other")
+    return Side(checked.optimizer.name, inputs, states, rates, keys, mapped(body, rename), checked.functions)
 
 
 # ------------------------------------------------------------------------------------------------------- decisions

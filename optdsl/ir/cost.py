@@ -52,7 +52,8 @@ def costs(program: Program, variants: Mapping[str, Code]) -> tuple[Configuration
     """The cost of ``program`` (as lowered) in each configuration that matters.
 
     ``variants`` are its selected instructions by name. A state without initial value counts as present. Where only the
-    step decides on a branch, the dearer side counts.
+    step decides on a branch, the dearer side counts. Of a step over stored entries these are what is counted, and the
+    variants also copy them out of the tensors and back.
     """
     defaults = _defaults(program)
     switches = _switches(program, defaults)
@@ -65,7 +66,8 @@ def costs(program: Program, variants: Mapping[str, Code]) -> tuple[Configuration
         settings = {**defaults, **{name: switches[name] for name in subset}}
         if not _allowed(program, settings):
             continue
-        accesses = {name: accesses_of(code, settings) for name, code in variants.items()}
+        copied = _copied(program, settings) if program.stored_only else 0
+        accesses = {name: accesses_of(code, settings) + copied for name, code in variants.items()}
         accesses["minimum"] = minimum(program, settings)
         found[subset] = accesses
     return tuple(
@@ -86,6 +88,12 @@ def accesses_of(code: Code, settings: Mapping[str, Value]) -> int:
         else:
             total += item.accesses
     return total
+
+
+def _copied(program: Program, settings: Mapping[str, Value]) -> int:
+    """What it costs to gather θ and its states, and to scatter them: each is read and written, twice."""
+    absent = [s for s in program.tensor_states if s.condition is not None and not _decide(s.condition, settings)]
+    return 4 * (1 + len(program.tensor_states) - len(absent))
 
 
 def minimum(program: Program, settings: Mapping[str, Value]) -> int:

@@ -92,25 +92,28 @@ def step(
     state: Mapping[str, Array],
     t: int | None = None,
     scalar_dtype: type = np.float32,
+    support: NDArray[np.bool_] | None = None,
 ) -> tuple[Array, dict[str, Array]]:
     """The parameter and the states after one step.
 
     ``t`` counts this step too (1 at the first); None will do for a program that does not read it. States with an
-    initial value that ``state`` lacks are created. ``scalar_dtype`` is that of scalar states. NaN and infinities
-    arise and travel as in torch; nothing warns. Raises :class:`AbsentStateError` where the program computes with a
-    state that has no value.
+    initial value that ``state`` lacks are created. ``scalar_dtype`` is that of scalar states. ``support`` is where the
+    gradient stores entries, None for all: elsewhere a step of the stored entries alone keeps what was there. NaN and
+    infinities arise and travel as in torch; nothing warns. Raises :class:`AbsentStateError` where the program computes
+    with a state that has no value.
     """
-    tensor = Tensors(param, grad, state)
+    tensor = Tensors(param, grad, state, support)
     return step_all(program, [(hypers, tensor)], t, scalar_dtype)[0]
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """One parameter with its gradient and its states."""
+    """One parameter with its gradient and its states; ``support`` says where the gradient stores entries."""
 
     param: Array
     grad: Array
     state: Mapping[str, Array]
+    support: NDArray[np.bool_] | None = None
 
 
 def step_all(
@@ -133,7 +136,10 @@ def step_all(
                 case _:
                     for evaluator in running:
                         evaluator.execute((stmt,))
-        return [_end(program, evaluator) for evaluator in running]
+        return [
+            _end(program, evaluator, tensors.support)
+            for evaluator, (_, tensors) in zip(running, parameters, strict=True)
+        ]
 
 
 def _begin(
@@ -153,9 +159,13 @@ def _begin(
     return evaluator
 
 
-def _end(program: Program, evaluator: _Evaluator) -> tuple[Array, dict[str, Array]]:
+def _end(program: Program, evaluator: _Evaluator, support: NDArray[np.bool_] | None) -> tuple[Array, dict[str, Array]]:
     """The parameter and the states that the step leaves."""
     param = evaluator.param
+
+    def stored(new: Array, old: Array) -> Array:
+        return new if support is None or not program.stored_only else np.where(support, new, old)
+
     new_state = {}
     for key, final in program.new_states:
         state = program.state(key)
@@ -163,8 +173,9 @@ def _end(program: Program, evaluator: _Evaluator) -> tuple[Array, dict[str, Arra
             value = evaluator.evaluate(final)
             if value is not ABSENT:
                 like = _shaped(state.shape, param) if state.rate is Rate.ELEMENT else np.zeros(())
-                new_state[key] = _filled(value, like)
-    return _filled(evaluator.evaluate(program.param), param), new_state
+                new = _filled(value, like)
+                new_state[key] = stored(new, evaluator.state.get(key, new)) if state.rate is Rate.ELEMENT else new
+    return stored(_filled(evaluator.evaluate(program.param), param), param), new_state
 
 
 def run(

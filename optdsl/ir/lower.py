@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 
-from optdsl.check import conditions, walk
+from optdsl.check import conditions, stored, walk
 from optdsl.check.collect import declares_step, local_identifier, running_key
 from optdsl.check.imperative import Procedures, flat_step
 from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, Local, Parameter, Report
@@ -58,6 +58,8 @@ def lower(checked: CheckedOptimizer) -> ir.Program:
         body=block,
         param=body.values["param"],
         new_states=tuple((s.key, body.values[s.key]) for s in states),
+        stored_only=any(True for _ in stored.loops(optimizer)),
+        needs_sparse=stored.needs_sparse(optimizer),
         param_checks=signature.param_checks(optimizer.inputs, optimizer.name, body.expr),
         counts_steps=_reads_time(block, evaluation) or any(declares_step(s) for s in optimizer.states),
         evaluation=evaluation,
@@ -210,7 +212,7 @@ class _Body:
                     self.assign(self.identifier(target), self.assigned(value), span)
             case ast.If():
                 self.branch(stmt)
-            case ast.ForElements(body=body):
+            case ast.ForElements(body=body) | ast.ForSupport(body=body):
                 self.statements(body)
             case _:
                 raise AssertionError(f"checked programs have no {type(stmt).__name__} here")

@@ -566,8 +566,11 @@ class Program:
     ``counts_steps`` says that its state has the step count ``step`` (a spec that reads ``t``, or declares it).
     ``param`` and ``new_states`` are what the step leaves behind: atoms that name the final θ and the final value of
     every state (``StateValue(key)`` where it is not touched). States keep the order of the spec. ``param_checks`` are
-    constraints on the parameters, over ``ParamFact``. ``procedures`` are what the body calls, directly or not.
-    ``evaluation`` is None where θ is evaluated as it is trained.
+    constraints on the parameters, over ``ParamFact``. ``evaluation`` is None where θ is evaluated as it is trained.
+    ``procedures`` are what the body calls, directly or not.
+
+    ``stored_only``: θ and the tensor states change only at the entries that a sparse gradient stores; of a dense one
+    that is every entry, unless ``needs_sparse`` refuses it.
     """
 
     name: str
@@ -579,6 +582,8 @@ class Program:
     param: Expr
     new_states: tuple[tuple[str, Expr], ...]
     counts_steps: bool = False
+    stored_only: bool = False
+    needs_sparse: bool = False
     param_checks: tuple[Check, ...] = ()
     procedures: tuple[Procedure, ...] = ()
     evaluation: Evaluation | None = None

@@ -75,7 +75,8 @@ def program_text(program: Program) -> str:
         lines.append("states")
         lines += [INDENT + _state(state) for state in program.states]
         lines += [f"{INDENT}step: counted"] if program.counts_steps else []
-    lines.append("step")
+    entries = " of the stored entries of a sparse gradient" if program.needs_sparse else " of the stored entries"
+    lines.append(f"step{entries if program.stored_only else ''}")
     lines += [INDENT + line for line in _block(program.body)]
     lines.append("leaves")
     finals = [("param", program.param), *program.new_states]

@@ -57,9 +57,9 @@ class GroupPlan(Protocol):
         """Makes the step of ``group``, or returns False if anything is no longer what the plan was made for."""
 
 
-def supported_devices() -> tuple[str, ...]:
-    """Device types on which ``fused=True`` works."""
-    return tuple(BACKENDS)
+def supported_devices(kernels: tuple[str, ...]) -> tuple[str, ...]:
+    """Device types on which ``fused=True`` works for an optimizer with those ``kernels`` (back ends)."""
+    return tuple(device for device, kind in BACKENDS.items() if kind in kernels)
 
 
 def backend(package: str, optimizer: str, device_type: str) -> ModuleType:
@@ -71,6 +71,6 @@ def backend(package: str, optimizer: str, device_type: str) -> ModuleType:
     if device_type not in BACKENDS:
         raise RuntimeError(
             "`fused=True` requires all the params to be floating point Tensors of "
-            f"supported devices: {list(supported_devices())} but {device_type}"
+            f"supported devices: {list(BACKENDS)} but {device_type}"
         )
     return import_module(f"._{optimizer}_{BACKENDS[device_type]}", package)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -14,12 +15,15 @@ empty where the parameter group does not use the state."""
 
 @dataclass(slots=True)
 class Batch:
-    """Parameters with their gradients, states and step counts (empty if the optimizer counts no steps)."""
+    """Parameters with their gradients, states and step counts (empty if the optimizer counts no steps).
+
+    A step count is a 0-dim tensor, or a number where the optimizer keeps it as one.
+    """
 
     params: list[Tensor] = field(default_factory=list)
     grads: list[Tensor] = field(default_factory=list)
     states: States = field(default_factory=list)
-    steps: list[Tensor] = field(default_factory=list)
+    steps: list[Any] = field(default_factory=list)
 
     def split(self, columns: Sequence[Sequence[Hashable]]) -> list[Batch]:
         """Batches in each of which every column, with one entry per parameter, is constant.

@@ -58,8 +58,10 @@ class BaseOptimizer(torch.optim.Optimizer):
     """Keys of states that a parameter has or lacks because of its shape."""
     _facts: ClassVar[tuple[str, ...]] = ()
     """What the functions are told about the parameters that they work on, by the names of ``_support.facts``."""
-    _fusible: ClassVar[bool] = True
-    """Whether there are fused kernels."""
+    _kernels: ClassVar[tuple[str, ...]] = ("triton", "native")
+    """The back ends that have fused kernels for it."""
+    _unfused_because: ClassVar[str] = ""
+    """Why there are none, where there are none: words that go on after "it"."""
     _takes_complex: ClassVar[bool] = True
     """Whether a complex parameter can be updated as two real numbers per element."""
     _meets: ClassVar[bool] = False
@@ -121,8 +123,8 @@ class BaseOptimizer(torch.optim.Optimizer):
             check_tensor_argument(name, value)
         cls._check_arguments(group)
         check_flags(group)
-        if group["fused"] and not cls._fusible:
-            raise RuntimeError(f"`fused=True` is not available for {cls.__name__}")
+        if group["fused"] and not cls._kernels:
+            raise RuntimeError(f"`fused=True` is not available for {cls.__name__}: it {cls._unfused_because}")
 
     @torch._disable_dynamo
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -151,14 +153,20 @@ class BaseOptimizer(torch.optim.Optimizer):
     def _create_state(self, param: Tensor, group: dict[str, Any]) -> None:
         state = self.state[param]
         if self._counts_steps:
-            state["step"] = scalar_state(0.0, param, group)
+            state["step"] = self._scalar("step", 0.0, param, group)
         self._init_state(state, param, group)
+
+    @staticmethod
+    def _scalar(key: str, value: Any, param: Tensor, group: dict[str, Any]) -> Any:
+        """A new or loaded step count or scalar state as the state of ``param`` holds it."""
+        return value if isinstance(value, Tensor) else scalar_state(float(value), param, group)
 
     def share_memory(self) -> None:
         """Move the state that exists so far to shared memory."""
         for state in self.state.values():
             for value in state.values():
-                value.share_memory_()
+                if isinstance(value, Tensor):
+                    value.share_memory_()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -169,8 +177,8 @@ class BaseOptimizer(torch.optim.Optimizer):
             for param in group["params"]:
                 param_state = self.state.get(param, {})
                 for key in ("step", *self._scalar_states):
-                    if key in param_state and not isinstance(param_state[key], Tensor):
-                        param_state[key] = scalar_state(float(param_state[key]), param, group)
+                    if key in param_state:
+                        param_state[key] = self._scalar(key, param_state[key], param, group)
                 for key in self._device_scalars:
                     if key in param_state and not isinstance(param_state[key], Tensor):
                         param_state[key] = number_state(float(param_state[key]), param)
@@ -227,13 +235,10 @@ class BaseOptimizer(torch.optim.Optimizer):
             if (grad := param.grad) is not None:
                 params.append(param)
                 grads.append(grad)
-        if any(grad.is_sparse for grad in grads):
-            if group["fused"]:
-                raise RuntimeError("`fused` does not support sparse gradients")
-            self._check_sparse(group)
+        self._check_gradients(grads, group)
         if group["fused"]:
             for device, dtype in {(param.device, param.dtype) for param in params}:
-                _check_fused_support(device, dtype)
+                _check_fused_support(device, dtype, supported_devices(self._kernels))
 
         *states, steps = states_and_steps
         keys = self._state_keys(group)
@@ -255,6 +260,13 @@ class BaseOptimizer(torch.optim.Optimizer):
         if has_complex and not self._takes_complex:
             raise RuntimeError(f"{type(self).__name__} does not support complex parameters")
         return has_complex
+
+    def _check_gradients(self, grads: list[Tensor], group: dict[str, Any]) -> None:
+        """Raise RuntimeError for gradients that ``group`` cannot take."""
+        if any(grad.is_sparse for grad in grads):
+            if group["fused"]:
+                raise RuntimeError("`fused` does not support sparse gradients")
+            self._check_sparse(group)
 
     def _collect(self, group: dict[str, Any], keys: Keys) -> tuple[Batch, bool]:
         """What a step of ``group`` works on, and whether any parameter is complex.
@@ -286,20 +298,23 @@ class BaseOptimizer(torch.optim.Optimizer):
             columns.append(range(len(batch.params)))
         for part in batch.split(columns):
             if part.grads[0].is_sparse:
-                self._update_sparse(group, keys, part, has_complex)
+                self._update_sparse(group, keys, part, foreach, has_complex)
             else:
                 self._update_dense(group, keys, part, foreach, has_complex)
 
-    def _update_sparse(self, group: dict[str, Any], keys: Keys, batch: Batch, has_complex: bool) -> None:
-        """The update by sparse gradients, one parameter after another."""
+    def _update_sparse(self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool) -> None:
+        """The update by sparse gradients, one parameter after another whatever ``foreach`` says, as in torch."""
         if group["capturable"] or group["differentiable"] or not self._updates_rows(group):
             batch.grads = [grad.to_dense() for grad in batch.grads]
             self._update_dense(group, keys, batch, False, has_complex)
         else:
-            per_element = [key is not None and key not in self._scalar_states for key in keys]
-            rows, places = stored_rows(batch, per_element)
+            rows, places = stored_rows(batch, self._per_element(keys))
             self._update_dense(group, keys, rows, False, has_complex)
-            write_back(rows, batch, places, per_element)
+            write_back(rows, batch, places, self._per_element(keys))
+
+    def _per_element(self, keys: Keys) -> list[bool]:
+        """Which states are shaped as their parameter."""
+        return [key is not None and key not in self._scalar_states for key in keys]
 
     def _update_dense(self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool) -> None:
         if group["capturable"] and not group["differentiable"]:
@@ -320,17 +335,21 @@ class BaseOptimizer(torch.optim.Optimizer):
             function = multi_tensor if foreach else single_tensor
             hypers = {name: to_number(value) for name, value in hypers.items()}
 
-        increment(batch.steps)
+        self._advance(batch.steps)
         columns = self._presence(keys, batch.states)
         columns += [[value.item() for value in values] for values in self._scalars(keys, batch.states)]
         if self._reads_step:
-            columns.append([step.item() for step in batch.steps])
+            columns.append([to_number(step) for step in batch.steps])
         if foreach:
             columns.append([(param.device, param.dtype) for param in batch.params])
         for part in batch.split(columns):
             if self._reads_step:
-                hypers["step"] = part.steps[0].item()
+                hypers["step"] = to_number(part.steps[0])
             self._call(function, keys, part, hypers, has_complex)
+
+    def _advance(self, steps: list[Any]) -> None:
+        """Add 1 to the step counts."""
+        increment(steps)
 
     def _update_on_device(
         self, group: dict[str, Any], keys: Keys, batch: Batch, foreach: bool, has_complex: bool
@@ -412,6 +431,14 @@ class BaseOptimizer(torch.optim.Optimizer):
             [value is None for value in values]
             for key, values in zip(keys, states, strict=True)
             if key in self._late_states
+        ]
+
+    def _of_some_shapes(self, keys: Keys, states: States) -> list[list[Any]]:
+        """The lists of states that a parameter lacks because of its shape alone."""
+        return [
+            values
+            for key, values in zip(keys, states, strict=True)
+            if key in self._shaped_states and key not in self._late_states
         ]
 
     def _scalars(self, keys: Keys, states: States) -> list[list[Any]]:
@@ -496,19 +523,23 @@ class BaseOptimizer(torch.optim.Optimizer):
             return []
         hypers = self._hyperparameters(group)
         columns = self._presence(keys, batch.states)
+        columns += [[value is None for value in values] for values in self._of_some_shapes(keys, batch.states)]
         columns.append([(p.device, p.dtype, g.dtype) for p, g in zip(batch.params, batch.grads, strict=True)])
         buckets = []
         for part in batch.split(columns):
+            for values in self._of_some_shapes(keys, part.states):
+                if values[0] is None:
+                    values.clear()
             present = [key in keys and part.states[keys.index(key)][0] is not None for key in self._late_states]
             scalars = {name: to_device(value, part.params[0].device) for name, value in hypers.items()}
             buckets.append(Bucket(part.params, part.grads, tuple(part.states), part.steps, tuple(present), scalars))
         return buckets
 
 
-def _check_fused_support(device: torch.device, dtype: torch.dtype) -> None:
-    """Raise RuntimeError unless there can be a fused step of parameters of that kind."""
-    if device.type not in supported_devices() or not dtype.is_floating_point:
+def _check_fused_support(device: torch.device, dtype: torch.dtype, devices: tuple[str, ...]) -> None:
+    """Raise RuntimeError unless there can be a fused step of parameters of that kind, on one of ``devices``."""
+    if device.type not in devices or not dtype.is_floating_point:
         raise RuntimeError(
             "`fused=True` requires all the params to be floating point Tensors of "
-            f"supported devices: {list(supported_devices())} but {dtype} and {device.type}"
+            f"supported devices: {list(devices)} but {dtype} and {device.type}"
         )

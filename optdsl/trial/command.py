@@ -47,6 +47,7 @@ def _contestant(unit: Unit) -> Contestant:
         program.name,
         getattr(load(unit.source.name), program.name),
         any(a.name == "lr" and not a.fixed for a in program.arguments),
+        program.needs_sparse,
     )
 
 

@@ -22,11 +22,18 @@ Optimizer = Callable[..., torch.optim.Optimizer]
 
 @dataclass(frozen=True)
 class Contestant:
-    """An optimizer under trial: its name, its class, and whether it takes a learning rate."""
+    """An optimizer under trial: its name, its class, whether it takes a learning rate, and sparse gradients alone."""
 
     name: str
     optimizer: Optimizer
     takes_lr: bool = True
+    needs_sparse: bool = False
+
+    def prepare(self, parameters: Iterable[Tensor]) -> None:
+        """Makes the gradients what the optimizer takes: sparse ones store every entry."""
+        for parameter in parameters if self.needs_sparse else ():
+            if parameter.grad is not None:
+                parameter.grad = parameter.grad.to_sparse()
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,7 @@ def run(contestant: Contestant, problem: Problem, lr: float | None) -> Outcome:
         if not math.isfinite(losses[-1]):
             break
         loss.backward()
+        contestant.prepare(attempt.parameters)
         optimizer.step()
     score = attempt.score() if attempt.score is not None and math.isfinite(losses[-1]) else None
     return Outcome(lr, tuple(losses), tuple(path), score)
@@ -104,6 +112,7 @@ def _parameters() -> list[Tensor]:
 def state_bytes(contestant: Contestant) -> float:
     """Bytes of state for each element of the parameters, after one step in float32."""
     parameters = _parameters()
+    contestant.prepare(parameters)
     optimizer = contestant.optimizer(parameters)
     optimizer.step()
     states = [x for state in optimizer.state.values() for x in state.values() if isinstance(x, Tensor)]
@@ -120,7 +129,9 @@ def step_times(contestants: Iterable[Contestant]) -> dict[tuple[str, str], float
     for contestant in contestants:
         for variant, flags in VARIANTS.items():
             try:
-                optimizer = contestant.optimizer(_parameters(), **flags)
+                parameters = _parameters()
+                contestant.prepare(parameters)
+                optimizer = contestant.optimizer(parameters, **flags)
                 optimizer.step()
             except (RuntimeError, TypeError):
                 continue

@@ -12,7 +12,7 @@ from optdsl.source import Diagnostic, Source
 from optdsl.syntax import ast, parse
 
 BROKEN = Path(__file__).parent.parent / "broken"
-FOLDERS = ("names", "time", "flow", "types", "inputs", "states", "sections", "modules")
+FOLDERS = ("names", "time", "flow", "types", "inputs", "states", "sections", "stored", "modules")
 
 Edits = tuple[tuple[str, str], ...]
 """Texts to replace, each by what mends it."""
@@ -140,6 +140,31 @@ MENDED: dict[str, Edits] = {
     "sections/no_gradient": (("γ θ_{t-1}", "γ ∇f_t(θ_{t-1})"),),
     "sections/parameter_never_updated": (("0.1 g_t\n", f"0.1 g_t\n        {USE}\n"),),
     "sections/no_step": (("return θ_t", STEP),),
+    "stored/update_outside_loop": (
+        (
+            "        m_t ← 0.9 m_{t-1} + g_t\n        for i in support(g_t) do",
+            "        for i in support(g_t) do\n            m_t ← 0.9 m_{t-1} + g_t",
+        ),
+    ),
+    "stored/update_on_the_other_path": (
+        ("    θ_t ← θ_{t-1} - 0.1 γ g_t", "    for i in support(g_t) do\n                θ_t ← θ_{t-1} - 0.1 γ g_t"),
+    ),
+    "stored/reduction": (("RMS(g_t) / √rows(θ_{t-1})", "t"),),
+    "stored/state_per_row": ((": mean(θ_0, over cols)", ": θ_0"),),
+    "stored/support_of_a_state": (("support(m_t)", "support(d_t)"),),
+    "stored/loop_in_loop": (("        for i in support(g_t) do\n            if t", "        if t"),),
+    "stored/loop_in_function": (("    for i in support(x) do\n        y", "    y"),),
+    "stored/condition_on_assignment": ((" where γ > 1", ""), (" where g_t is sparse", "")),
+    "stored/sparse_without_loop": (("θ_t ←", "for i in support(g_t) do\n            θ_t ←"),),
+    "stored/state_without_initial_value": (
+        ("        b (momentum", "        b_0 ← 0 (momentum"),
+    ),
+    "stored/number_in_loop": (
+        (
+            "        for i in support(g_t) do\n            P_t ← 0.9 P_{t-1}",
+            "        P_t ← 0.9 P_{t-1}\n        for i in support(g_t) do",
+        ),
+    ),
     "modules/unknown_base": (("optimizer AdamW", "import Adam from adam\n\noptimizer AdamW"),),
     "modules/misspelt_base": (("Decent", "Descent"),),
     "modules/extends_itself": (("optimizer Adam ", "import Adam from adam\n\noptimizer AdamX "),),
@@ -171,6 +196,14 @@ MENDED: dict[str, Edits] = {
     ),
     "modules/update_of_taken_name": (("update m_t:\n        m_t ← 2 m_t", "update u_t:\n        u_t ← 2 u_t"),),
     "modules/edit_that_leaves_a_state_unassigned": (("a_t ← g_t", "m_t ← g_t"),),
+    "modules/times_and_types_in_transform": (
+        ("← s +", "← s_{t-1} +"),
+        ("if u_t", "if u_t > s_t"),
+        ("v_t ← v_t", "v_t ← u_t"),
+        ("u_t ← s_t", "u_t ← v_t + s_t"),
+        ("        if warm", "        w_t ← 1\n        if warm"),
+        ("w_t g_t\n", "w_t g_t" + TRANSFORMED.format("twice_wrong(2), wrong_on_one_path(nesterov, 3)")),
+    ),
     "modules/unknown_transform": (("cautios, AdamW, bold", "cautious"),),
     "modules/arguments_of_transform": (("decoupled_decay(γ)", "decoupled_decay(γ, 0.1)"), ("cautious(γ)", "cautious")),
     "modules/transform_brings_what_is_there": (("(momentum)", "(inertia)"), ("(momentum_buffer)", "(inertia_buffer)")),

@@ -139,10 +139,52 @@ def test_other_symbols_are_no_difference() -> None:
 
 
 def test_a_local_in_place_of_an_input_is_moved_aside() -> None:
-    other = BASE.replace("γ", "α").replace("u_t", "γ_t").replace("Base", "Other")
+    other = BASE.replace("γ", "α").replace(
+        "    θ_t ← θ_{t-1} - α u_t", "    γ_t ← 2 u_t\n        θ_t ← θ_{t-1} - α γ_t / 3"
+    )
     comparison = compare(checked(BASE), checked(other))
-    assert comparison.differences != ()
-    assert any("γ_t^other" in (d.after or "") for d in comparison.differences)
+    assert [(d.before, d.after) for d in comparison.differences] == [
+        (None, "γ_t^other ← 2 u_t"),
+        ("θ_t ← θ_{t-1} - γ u_t", "θ_t ← θ_{t-1} - γ γ_t^other / 3"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["u_t", "U_t", "γ_t", "ū", "g̃_t", "d_{t+1}"])
+def test_another_name_for_a_value_of_the_step_is_no_difference(name: str) -> None:
+    other = BASE.replace("u_t", name).replace("g_t", "G_t").replace("Base", "Other")
+    there, back = compare(checked(BASE), checked(other)), compare(checked(other), checked(BASE))
+    assert there.differences == back.differences == ()
+    assert set(there.renamed) == {"G_t is g_t in Base"} | ({f"{name} is u_t in Base"} if name != "u_t" else set())
+    assert text(there).startswith("Base and Other are the same optimizer (")
+
+
+def test_names_are_matched_by_where_they_are_used_too() -> None:
+    one = BASE.replace("θ_{t-1} - γ u_t", "θ_{t-1} - γ u_t / d_t").replace(
+        "        θ_t", "        d_t ← |u_t| + 1\n        θ_t"
+    )
+    other = one.replace("d_t", "D_t").replace("|u_t| + 1", "|u_t| + 2")
+    comparison = compare(checked(one), checked(other))
+    assert [(d.before, d.after) for d in comparison.differences] == [("d_t ← |u_t| + 1", "d_t ← |u_t| + 2")]
+    assert comparison.renamed == ("D_t is d_t in Base",)
+
+
+def test_two_values_are_not_taken_for_one() -> None:
+    """``a`` and ``b`` are used alike, in one place for the other: no naming makes the steps the same."""
+    used = "        a_t ← g_t²\n        b_t ← |g_t|\n        θ_t ← θ_t - γ a_t / b_t\n\n    return"
+    one = BASE.replace("\n    return θ_t", used + " θ_t").replace("return θ_t θ_t", "return θ_t")
+    other = one.replace("a_t / b_t", "c_t / d_t").replace("a_t ←", "d_t ←").replace("b_t ←", "c_t ←")
+    assert [d.after for d in compare(checked(one), checked(other)).differences if d.part == "step"] != []
+    swapped = one.replace("a_t", "d_t").replace("b_t", "c_t")
+    assert compare(checked(one), checked(swapped)).differences == ()
+
+
+def test_another_key_of_a_state_is_all_that_differs() -> None:
+    other = BASE.replace("m_0 ← 0 (exp_avg)", "M_0 ← 0 (mean)").replace("m_", "M_").replace("Base", "Other")
+    comparison = compare(checked(BASE), checked(other))
+    (difference,) = comparison.differences
+    assert (difference.part, difference.name, difference.aspect) == ("states", "exp_avg", "key")
+    assert (difference.before, difference.after) == ("exp_avg", "mean")
+    assert comparison.renamed == ("M is m in Base",)
 
 
 def test_adamw_as_its_paper_says_it() -> None:

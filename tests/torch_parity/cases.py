@@ -51,8 +51,23 @@ class Case:
         return getattr(torch.optim, self.name)
 
     @property
+    def constructors(self) -> tuple[Callable[..., torch.optim.Optimizer], ...]:
+        """Of ours, and of torch's, which is spared the arguments that it does not have."""
+        return self.ours, lambda params, **kwargs: self.torchs(params, **self.accepted(kwargs))
+
+    @property
     def info(self) -> OptimizerInfo:
         return next(info for info in optim_db if info.optim_cls is self.torchs)
+
+    @property
+    def needs_sparse(self) -> bool:
+        """Whether it takes sparse gradients alone."""
+        return self.info.only_supports_sparse_grads
+
+    def prepare(self, params: list[Tensor]) -> None:
+        """Make the gradients what the optimizer takes."""
+        for param in params if self.needs_sparse else ():
+            param.grad = param.grad.to_sparse()
 
     def accepted(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Those of ``kwargs`` that the optimizer takes."""
@@ -75,25 +90,35 @@ CASES = (
     Case("ASGD", foreach_rtol=1e-6),
     Case("RMSprop"),
     Case("Rprop"),
+    Case("SparseAdam", rtol=(1e-8, 5e-6, 5e-2)),  # torch's step size is float32 where the learning rate is a Tensor
 )
+DENSE = tuple(case for case in CASES if not case.needs_sparse)
+SPARSE = {case.name for case in CASES if case.needs_sparse}
 
 STEPS = 25
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
+every_dense_case = pytest.mark.parametrize("case", DENSE, ids=str)
+"""Those that take dense gradients."""
 
 
-def configurations(device: str) -> list[Any]:
+def configurations(device: str, cases: tuple[Case, ...] = CASES) -> list[Any]:
     """One pytest parameter per optimizer and configuration of ``optim_db`` for that device."""
     return [
         pytest.param(case, entry.kwargs, id=f"{case}-{entry.desc}")
-        for case in CASES
+        for case in cases
         for entry in case.info.optim_inputs_func(device=device)
     ]
 
 
 @functools.cache
 def _load(name: str) -> ModuleType:
-    return optdsl.load(SPECS / f"{name.lower()}.opt")
+    return optdsl.load(spec_of(name))
+
+
+def spec_of(name: str) -> Path:
+    """The spec of ``specs/`` that has the optimizer ``name``: ``AdamW`` in ``adamw.opt``."""
+    return next(path for path in SPECS.glob("*.opt") if path.stem.replace("_", "") == name.lower())
 
 
 def parameters(dtype: torch.dtype) -> list[Tensor]:
@@ -105,19 +130,30 @@ def parameters(dtype: torch.dtype) -> list[Tensor]:
     return [value.requires_grad_() for value in values]
 
 
-def gradients(params: list[Tensor], step: int) -> Iterator[Tensor | None]:
+def gradients(params: list[Tensor], step: int, sparse: bool = False) -> Iterator[Tensor | None]:
     """A gradient for each of ``params``, or None now and then; the same for every call with the same ``step``."""
     generator = torch.Generator().manual_seed(1000 + step)
     for i, param in enumerate(params):
         grad = torch.randn(param.shape, dtype=param.dtype, generator=generator)
-        yield None if (step + i) % 7 == 3 else grad
+        yield None if (step + i) % 7 == 3 else made_sparse(grad, step, generator) if sparse else grad
+
+
+def made_sparse(grad: Tensor, step: int, generator: torch.Generator) -> Tensor:
+    """``grad`` without about half of its elements: of rows or fully sparse, some stored twice, nothing now and then."""
+    kept = grad * (torch.rand(grad.shape, generator=generator) < (step % 5) / 4)
+    stored = kept.to_sparse(1) if step % 2 and grad.dim() else kept.to_sparse()
+    if step % 3 or not stored._nnz():
+        return stored
+    indices, values = stored.indices().repeat(1, 2), torch.cat([0.25 * stored.values(), 0.75 * stored.values()])
+    return torch.sparse_coo_tensor(indices, values, grad.shape, check_invariants=True)
 
 
 def train(optimizer: torch.optim.Optimizer, steps: range) -> None:
     """Do ``steps`` with made-up gradients."""
     params = [param for group in optimizer.param_groups for param in group["params"]]
     for step in steps:
-        for param, grad in zip(params, gradients(params, step), strict=True):
+        sparse = type(optimizer).__name__ in SPARSE
+        for param, grad in zip(params, gradients(params, step, sparse), strict=True):
             param.grad = grad
         optimizer.step()
 
@@ -144,7 +180,10 @@ def assert_agree(ours: torch.optim.Optimizer, torchs: torch.optim.Optimizer, rto
     return bits
 
 
-def _assert_close(our: Tensor, their: Tensor, rtol: float, what: str) -> bool:
+def _assert_close(our: Any, their: Any, rtol: float, what: str) -> bool:
+    if not isinstance(their, Tensor):
+        assert (type(our), our) == (type(their), their), what
+        return True
     scale = their.detach().abs().max().item() if their.numel() else 0.0
     torch.testing.assert_close(our, their, rtol=rtol, atol=rtol * scale, msg=lambda text: f"{what}: {text}")
     return torch.equal(our, their)

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 import torch
 
-from tests.torch_parity.cases import Case, assert_agree, configurations, every_case, parameters, train, trained
+from tests.torch_parity.cases import (
+    Case,
+    assert_agree,
+    configurations,
+    every_case,
+    every_dense_case,
+    parameters,
+    train,
+    trained,
+)
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
 VARIANTS = {"loop": {"foreach": False}, "foreach": {"foreach": True}}
@@ -25,7 +34,7 @@ def with_capturable(configurations: list[Any]) -> list[Any]:
 def test_every_configuration(
     case: Case, kwargs: dict[str, Any], variant: dict[str, Any], dtype: torch.dtype, record_property: Any
 ) -> None:
-    ours, torchs = (trained(cls, dtype, {**kwargs, **variant}) for cls in (case.ours, case.torchs))
+    ours, torchs = (trained(cls, dtype, {**kwargs, **variant}) for cls in case.constructors)
     record_property("bits", assert_agree(ours, torchs, case.tolerance(dtype, variant)))
 
 
@@ -37,9 +46,9 @@ def test_the_variants_agree_with_each_other(case: Case, kwargs: dict[str, Any]) 
 
 @pytest.mark.parametrize("dtype", (torch.complex128, torch.complex64), ids=("complex128", "complex64"))
 @every_variant
-@every_case
+@every_dense_case
 def test_complex_parameters(case: Case, variant: dict[str, Any], dtype: torch.dtype) -> None:
-    ours, torchs = (trained(cls, dtype, variant) for cls in (case.ours, case.torchs))
+    ours, torchs = (trained(cls, dtype, variant) for cls in case.constructors)
     assert_agree(ours, torchs, case.tolerance(dtype, variant))
 
 
@@ -47,8 +56,9 @@ def test_complex_parameters(case: Case, variant: dict[str, Any], dtype: torch.dt
 @every_case
 def test_parameters_of_several_dtypes_in_one_group(case: Case, variant: dict[str, Any]) -> None:
     optimizers = []
-    for cls in (case.ours, case.torchs):
-        params = [p for dtype in (*DTYPES, torch.complex64) for p in parameters(dtype)]
+    dtypes = (*DTYPES, torch.complex64) if case.info.supports_complex else DTYPES
+    for cls in case.constructors:
+        params = [p for dtype in dtypes for p in parameters(dtype)]
         optimizers.append(cls(params, **variant))
         train(optimizers[-1], range(5))
     assert_agree(*optimizers, rtol=case.tolerance(torch.bfloat16))
@@ -58,7 +68,7 @@ def test_parameters_of_several_dtypes_in_one_group(case: Case, variant: dict[str
 @every_case
 def test_groups_with_their_own_arguments(case: Case, variant: dict[str, Any]) -> None:
     optimizers = []
-    for cls in (case.ours, case.torchs):
+    for cls in case.constructors:
         params = parameters(torch.float64)
         groups = [{"params": params[:2], "lr": 0.5}, {"params": params[2:4], "maximize": True}]
         optimizer = cls(groups, lr=0.1, **variant)
@@ -77,7 +87,9 @@ def test_the_two_variants_can_alternate(case: Case, variant: dict[str, Any]) -> 
     ours.param_groups[0]["foreach"] = not variant["foreach"]
     train(ours, range(4, 8))
     assert_agree(
-        ours, trained(case.torchs, torch.float64, variant, steps=8), rtol=case.tolerance(torch.float64, variant)
+        ours,
+        trained(case.constructors[1], torch.float64, variant, steps=8),
+        rtol=case.tolerance(torch.float64, variant),
     )
 
 
@@ -86,7 +98,7 @@ def test_the_two_variants_can_alternate(case: Case, variant: dict[str, Any]) -> 
 def test_a_learning_rate_in_a_tensor(case: Case, variant: dict[str, Any]) -> None:
     lr = torch.tensor([0.125], dtype=torch.float64)
     ours = trained(case.ours, torch.float64, {**variant, "lr": lr}, steps=4)
-    scheduled = trained(case.torchs, torch.float64, {**variant, "lr": 0.125}, steps=4)
+    scheduled = trained(case.constructors[1], torch.float64, {**variant, "lr": 0.125}, steps=4)
     assert_agree(ours, scheduled, rtol=case.tolerance(torch.float64, variant))
     assert isinstance(ours.param_groups[0]["lr"], torch.Tensor)
 
@@ -103,12 +115,12 @@ def test_a_learning_rate_in_a_tensor(case: Case, variant: dict[str, Any]) -> Non
 @pytest.mark.parametrize(("case", "kwargs"), with_capturable(configurations("cuda")))
 def test_capturable(case: Case, kwargs: dict[str, Any], variant: dict[str, Any], dtype: torch.dtype) -> None:
     """Step counts are float32 tensors here, and so is what follows from them."""
-    ours, torchs = (trained(cls, dtype, {**kwargs, **variant}) for cls in (case.ours, case.torchs))
+    ours, torchs = (trained(cls, dtype, {**kwargs, **variant}) for cls in case.constructors)
     assert_agree(ours, torchs, rtol=5e-6)
 
 
 @every_variant
-@every_case
+@every_dense_case
 def test_capturable_needs_a_device_that_can_capture(case: Case, variant: dict[str, Any]) -> None:
     optimizers = [case.ours, case.torchs] if case.info.has_capturable_arg else [case.ours]
     for cls in optimizers:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from tests.torch_parity.cases import Case, assert_agree, configurations, every_case, parameters, train
+from tests.torch_parity.cases import DENSE, Case, assert_agree, configurations, every_dense_case, parameters, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 
 
-@pytest.mark.parametrize(("case", "kwargs"), configurations("cpu"))
+@pytest.mark.parametrize(("case", "kwargs"), configurations("cpu", DENSE))
 def test_values_are_those_of_torch(case: Case, kwargs: dict[str, Any]) -> None:
     optimizers = []
     for cls in (case.ours, case.torchs):
@@ -26,7 +26,7 @@ def test_values_are_those_of_torch(case: Case, kwargs: dict[str, Any]) -> None:
     assert_agree(*optimizers, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("case", "kwargs"), configurations("cpu"))
+@pytest.mark.parametrize(("case", "kwargs"), configurations("cpu", DENSE))
 def test_one_step(case: Case, kwargs: dict[str, Any]) -> None:
     """The derivative of a step with respect to the parameter, the gradient and every state."""
     generator = torch.Generator().manual_seed(3)
@@ -68,7 +68,7 @@ def exact_scalar_states() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("exact_scalar_states")
-@every_case
+@every_dense_case
 def test_hyperparameters_and_start_over_several_steps(case: Case) -> None:
     """The derivative of where three steps on a quadratic lead, with respect to lr, other numbers and the start."""
     values = numbers(case)
@@ -95,7 +95,7 @@ def test_hyperparameters_and_start_over_several_steps(case: Case) -> None:
     assert gradient.abs() > 0
 
 
-@every_case
+@every_dense_case
 def test_foreach_is_refused(case: Case) -> None:
     param = torch.ones(3, requires_grad=True).clone()
     param.grad = torch.ones(3)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from tests.torch_parity.cases import Case, assert_agree, every_case, gradients, parameters
+from tests.torch_parity.cases import Case, assert_agree, every_dense_case, gradients, parameters
 
 VARIANTS = {"loop": {}, "foreach": {"foreach": True}}
 
@@ -31,7 +31,7 @@ def compiled(
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
-@every_case
+@every_dense_case
 def test_compiled_step(case: Case, variant: dict[str, Any]) -> None:
     kwargs = case.accepted({**variant, "weight_decay": 0.1})
     ours, graphs = compiled(case.ours, kwargs)
@@ -41,7 +41,7 @@ def test_compiled_step(case: Case, variant: dict[str, Any]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@every_case
+@every_dense_case
 def test_a_learning_rate_in_a_tensor_needs_no_new_graph(case: Case) -> None:
     torch._dynamo.reset()
     counter = CompileCounterWithBackend("eager")

@@ -10,7 +10,7 @@ import pytest
 import torch
 import triton
 
-from tests.torch_parity.cases import Case, assert_agree, every_case, parameters, train, trained
+from tests.torch_parity.cases import Case, assert_agree, every_case, every_dense_case, parameters, train, trained
 from tests.triton.harness import faithful_interpreter
 
 pytestmark = pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
@@ -42,7 +42,7 @@ def test_agrees_with_the_loop(case: Case) -> None:
     assert_agree(*optimizers, rtol=5e-6)
 
 
-@every_case
+@every_dense_case
 def test_grad_scaler_leaves_unscaling_to_the_kernel(case: Case) -> None:
     """A step with an infinite gradient changes nothing, be it the first one."""
     param = torch.ones(3, requires_grad=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,7 @@ import pytest
 from optdsl.compiler import check_files
 from optdsl.ir import interpret
 from optdsl.ir.nodes import Program
-
-SPECS = Path(__file__).parents[2] / "specs"
+from tests.torch_parity.cases import spec_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Case:
 @functools.cache
 def program(optimizer: str) -> Program:
     """The program of a spec, by the name of its optimizer."""
-    checked = check_files([SPECS / f"{optimizer.lower()}.opt"])
+    checked = check_files([spec_of(optimizer)])
     assert checked.ok, checked.diagnostics
     return checked.units[-1].program
 

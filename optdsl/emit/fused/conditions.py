@@ -38,6 +38,13 @@ def both(a: Formula, b: Formula) -> Formula:
     return either(frozenset(t for t in terms if not any((name, not holds) in t for name, holds in t)))
 
 
+def given(a: Formula, known: Formula) -> Formula:
+    """``a`` where ``known`` holds: without what ``known`` says for certain."""
+    certain = frozenset.intersection(*known) if known else frozenset()
+    terms = (term - certain for term in a)
+    return either(frozenset(t for t in terms if not any((name, not holds) in certain for name, holds in t)))
+
+
 def negated(a: Formula) -> Formula:
     result = ALWAYS
     for term in a:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from optdsl.ir.nodes import Const, Expr, Hyper, Op, Present, Ref, StateValue, Time
+from optdsl.ir.nodes import Const, Expr, Hyper, Op, ParamFact, Present, Ref, StateValue, Time
 
 LONGEST = 40
 """A description longer than this is no help to the reader."""
@@ -53,7 +53,7 @@ _WORDS = {
 
 def _description(x: Expr) -> str:
     match x:
-        case Hyper(name):
+        case Hyper(name) | ParamFact(name):
             return name
         case Time():
             return "step"

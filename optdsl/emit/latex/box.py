@@ -100,15 +100,14 @@ def _block(body: Iterable[ast.Stmt], depth: int) -> Iterator[str]:
 
     for stmt in body:
         match stmt:
-            case ast.Assign((target,), ast.Gradient()):
-                gradient = expression(stmt.value)
+            case ast.Assign((target,), ast.Gradient(), where):
+                gradient = expression(stmt.value) + _where(where)
                 yield row(r"\textbf{if} \: \textit{maximize}:")
                 yield row(rf"{name(target)} \leftarrow -{gradient}", 1)
                 yield row(r"\textbf{else}")
                 yield row(rf"{name(target)} \leftarrow {gradient}", 1)
             case ast.Assign(targets, value, where):
-                condition = "" if where is None else rf" \quad \textbf{{where}} \: {expression(where)}"
-                yield row(rf"{', '.join(map(name, targets))} \leftarrow {expression(value)}{condition}")
+                yield row(rf"{', '.join(map(name, targets))} \leftarrow {expression(value)}{_where(where)}")
             case ast.If(branches, orelse):
                 for i, branch in enumerate(branches):
                     yield row(rf"\textbf{{{'else if' if i else 'if'}}} \: {expression(branch.condition)}")
@@ -157,3 +156,8 @@ def _folded(row: str, end: str) -> list[str]:
     )
     lines[-1] = f"{lines[-1]:<{SOURCE_WIDTH - len(end)}}{end}"
     return [line.replace(_HELD, " ") for line in lines]
+
+
+def _where(condition: ast.Expr | None) -> str:
+    """What a line says of the value that it assigns."""
+    return "" if condition is None else rf" \quad \textbf{{where}} \: {expression(condition)}"

@@ -110,6 +110,7 @@ def emit_native(program: Program) -> str:
         scalar_states=tuple(s.key for s in program.scalar_states),
         hypers=tuple(scalars.hypers),
         counts_steps=program.counts_steps,
+        stored_only=program.stored_only,
     )
 
 

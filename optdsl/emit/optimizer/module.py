@@ -17,6 +17,7 @@ from optdsl.emit.optimizer.quoting import docstring, literal
 from optdsl.emit.optimizer.values import argument_of, group_value, printer, tensor_printer, unpack
 from optdsl.emit.python import emit_functions, emit_switches, hyperparameters, reads_step
 from optdsl.ir.nodes import FULL, Const, Expr, Extent, Hyper, Op, Param, ParamFact, Program, Rate, State, walk
+from optdsl.ir.passes.folds import obstacles
 from optdsl.ir.sparse import FALSE, TRUE, SparseSupport, conjuncts, negated, sparse_support
 
 EXTENTS = {Extent.ONE: "1", Extent.ROWS: "facts.rows(param)", Extent.COLS: "facts.cols(param)"}
@@ -40,8 +41,11 @@ def emit_module(program: Program, algorithm: str = "") -> str:
     emitted = emit_functions(program)
     variants = [emitted.single_tensor, emitted.multi_tensor, emitted.capturable, emitted.differentiable]
     switches = emit_switches(program)
+    variants = [variant for variant in variants if variant]
     functions = [*variants, *switches]
-    base = "TrainEvalOptimizer" if switches else "BaseOptimizer"
+    bases = ["TrainEvalOptimizer"] if switches else []
+    bases += ["StoredOptimizer"] if program.stored_only else []
+    bases = bases or ["BaseOptimizer"]
     parameters = list(signature.signature(program))
     checks = list(check_lines(program))
     param_checks = list(param_check_lines(program))
@@ -54,8 +58,8 @@ def emit_module(program: Program, algorithm: str = "") -> str:
         .render(
             name=program.name,
             uses_math="math" in used,
-            base=base,
-            support=[base, *(name for name in SUPPORT if name in used)],
+            bases=bases,
+            support=[*bases, *(name for name in SUPPORT if name in used)],
             doc=docstring(class_doc(program, algorithm), "    "),
             attributes=list(_attributes(program)),
             signature=parameters,
@@ -68,8 +72,8 @@ def emit_module(program: Program, algorithm: str = "") -> str:
             state_keys=_state_keys(program),
             init_state=init_state,
             check_sparse=list(_check_sparse(program, support)),
-            updates_rows=None if support.rows == FALSE else printer(program)(support.rows),
-            variants=[_defined(function) for function in variants],
+            updates_rows=None if program.stored_only or support.rows == FALSE else printer(program)(support.rows),
+            variants=[*map(_defined, variants), "None", "None"][:4],
             switches=[_defined(function) for function in switches],
             functions=[function.strip("\n") for function in functions],
         )
@@ -112,6 +116,8 @@ def _attributes(program: Program) -> Iterator[tuple[str, str]]:
         yield "_scalar_states", _tuple(literal(state.key) for state in program.scalar_states)
     if any(state.initial is None for state in program.states):
         yield "_late_states", _tuple(literal(state.key) for state in program.states if state.initial is None)
+    if program.needs_sparse:
+        yield "_needs_sparse", "True"
     if any(state.eager for state in program.states):
         yield "_eager", "True"
     if any(state.rate is Rate.TENSOR for state in program.states):
@@ -121,8 +127,11 @@ def _attributes(program: Program) -> Iterator[tuple[str, str]]:
         yield "_shaped_states", _tuple(literal(state.key) for state in program.states if asks_for_facts(state))
     if program.facts:
         yield "_facts", _tuple(map(literal, program.facts))
-    if not program.is_elementwise:
-        yield "_fusible", "False"
+    if reasons := obstacles(program):
+        yield "_kernels", "()"
+        yield "_unfused_because", literal(" and ".join(reasons))
+    elif not program.is_elementwise:
+        yield "_kernels", '("triton",)'
     if program.is_shaped:
         yield "_takes_complex", "False"
     if program.meets:

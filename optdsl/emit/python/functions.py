@@ -46,7 +46,8 @@ class PythonFunctions:
 
     All take ``(params, grads, *states, *, [step,] <facts>, <hyperparameters>, maximize)``: lists of tensors, one list
     per state in the order of the spec, and one step count, one value of each scalar state and one of every fact about
-    parameters that the program reads (``param_dim``) for all of them.
+    parameters that the program reads (``param_dim``) for all of them. A step of the stored entries of a gradient,
+    which the host must know, has no text for the last two.
     """
 
     single_tensor: str
@@ -58,6 +59,8 @@ class PythonFunctions:
 def emit_functions(program: Program) -> PythonFunctions:
     """Prints every variant of ``program`` (as lowered: the passes are run here)."""
     host = _Function(program, split_scalars(optimize(program)))
+    if program.stored_only:
+        return PythonFunctions(host.single_tensor(), host.multi_tensor(), "", "")
     device = _Function(program, split_scalars(optimize(predicate_step_branches(program))))
     return PythonFunctions(
         single_tensor=host.single_tensor(),

@@ -42,7 +42,7 @@ class Variables:
     def name(self, ssa: str) -> str:
         identifier, _, version = ssa.partition(".")
         if identifier in self._split or identifier in self._reserved:
-            return f"{identifier}_{version}"
+            return f"{identifier}_{version.replace('.', '_')}"
         return identifier
 
     def _block(self, block: Block, held: dict[Expr, str]) -> dict[Expr, str]:

@@ -10,7 +10,7 @@ from optdsl.emit.triton.scalars import Split
 from optdsl.emit.triton.tile import names_of_tensors
 from optdsl.emit.triton.traffic import Key, values
 from optdsl.emit.triton.variables import assign_variables
-from optdsl.ir.nodes import Expr, Hyper, Let, Present, Program, State, StateValue, Time
+from optdsl.ir.nodes import Expr, Hyper, Let, ParamFact, Present, Program, State, StateValue, Time
 
 NAMES = frozenset(
     "tl tensor table n_tensors column row rows mask hypers group found_inf skip float hyper "
@@ -37,10 +37,12 @@ class ScalarState:
 class Prepare:
     """``lines`` compute the scalars from those read: ``hypers`` are (name, variable), ``step`` is the count's variable.
 
-    ``columns`` are the texts of what a row holds. ``helpers`` are the support functions that the lines call.
+    ``facts`` are (name, variable) of what is read about the parameter, ``columns`` the texts of what a row holds.
+    ``helpers`` are the support functions that the lines call.
     """
 
     hypers: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, str], ...]
     step: str | None
     states: tuple[ScalarState, ...]
     lines: tuple[str, ...]
@@ -64,11 +66,14 @@ def build_prepare(program: Program, split: Split, flags: Flags) -> Prepare | Non
     inputs: dict[Key, str] = {Time(): "step"} if program.counts_steps else {}
     inputs |= {StateValue(s.key, s.rate): s.key for s in program.scalar_states}
     inputs |= {hyper: hyper.name for hyper in hypers}
+    facts = [n for n in dict.fromkeys(read) if isinstance(n, ParamFact)]
+    inputs |= {fact: fact.name for fact in facts}
     variables = assign_variables(split.scalars, inputs, kept, names_of_tensors(program) | NAMES | set(flags.order))
     printer = KernelPrinter(variables, flags, "tl.float64")
     lines = [_line(let, program, printer) for let in split.scalars]
     return Prepare(
         hypers=tuple((hyper.name, variables[hyper]) for hyper in hypers),
+        facts=tuple((fact.name, variables[fact]) for fact in facts),
         step=variables[Time()] if program.counts_steps else None,
         states=tuple(_scalar_state(s, new[s.key], printer) for s in program.scalar_states),
         lines=tuple(line for line in lines if line),

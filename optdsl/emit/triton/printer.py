@@ -9,7 +9,7 @@ from functools import singledispatchmethod
 
 from optdsl.emit.fused.conditions import Flags, is_flag
 from optdsl.emit.triton.traffic import Key, key
-from optdsl.ir.nodes import Const, DType, Expr, Grad, Hyper, Op, Param, Present, Ref, StateValue, Time
+from optdsl.ir.nodes import Const, DType, Expr, Grad, Hyper, Op, Param, ParamFact, Present, Ref, StateValue, Time
 
 INFIX = {
     "add": ("+", 12),
@@ -90,6 +90,7 @@ class KernelPrinter:
     @_print.register(Grad)
     @_print.register(StateValue)
     @_print.register(Time)
+    @_print.register(ParamFact)
     def _(self, x: Expr) -> tuple[str, int]:
         return self.variables[key(x)], ATOM
 
@@ -126,6 +127,10 @@ class KernelPrinter:
             case op, (a, b) if op in INFIX:
                 symbol, own = INFIX[op]
                 return f"{self.operand(a, own + 1)} {symbol} {self.operand(b, own + 1)}", own
+            case "full", (a,):
+                return self._print(a)
+            case ("bfloat16" | "float32") as dtype, (a,):
+                return self._call("as_stored", self.value(a), f"tl.{dtype}")
             case "div", (a, b):
                 return self._call(CALLS["div"], self.text(a), self.text(b))
             case ("min" | "max") as op, args:
@@ -180,7 +185,7 @@ HOST_CALLS = {
 
 
 def host_text(x: Expr, absentable: tuple[str, ...]) -> str:
-    """A flag in Python, over ``hypers`` (a dict) and ``present`` (in the order of ``absentable``)."""
+    """A flag in Python, over ``hypers``, ``facts`` (dicts) and ``present`` (in the order of ``absentable``)."""
 
     def inner(x: Expr) -> str:
         printed = host_text(x, absentable)
@@ -191,6 +196,8 @@ def host_text(x: Expr, absentable: tuple[str, ...]) -> str:
             return repr(value)
         case Hyper(name):
             return f'hypers["{name}"]'
+        case ParamFact(name):
+            return f'facts["{name}"]'
         case Present(state):
             return f"present[{absentable.index(state)}]"
         case Op("select", (condition, a, b)):

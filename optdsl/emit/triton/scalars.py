@@ -1,4 +1,6 @@
-"""Divides a step into scalar work, done once per tensor in float64, and element work in which scalars are given.
+"""Divides a step into scalar work, done once per tensor in float64, and work on tensors in which scalars are given.
+
+What follows from a reduction is work on tensors, though it be one number.
 
 Element code keeps its branches on flags: they cost nothing in a kernel. Scalar code has none left, since all of it is
 cheap and cannot fail: what a branch chose is a ``select``. So has element code under a branch on a per-step scalar.
@@ -85,7 +87,7 @@ class _Splitter:
         return tuple(new for stmt in block for new in (self.let(stmt) if isinstance(stmt, Let) else self.branch(stmt)))
 
     def let(self, stmt: Let) -> Block:
-        if stmt.value.type.rate < Rate.ELEMENT:
+        if stmt.value.type.rate <= Rate.STEP:
             self.define(stmt)
             return ()
         value = self.element(stmt.value)
@@ -105,9 +107,9 @@ class _Splitter:
         condition = self.resolved(stmt.condition)
         then, orelse = self.block(stmt.then), self.block(stmt.orelse)
         for m in stmt.merges:
-            if not m.ref.type.is_tensor:
+            if m.ref.type.rate <= Rate.STEP:
                 self.define(Let(m.name, Op("select", (stmt.condition, m.then, m.orelse)), m.state))
-        merges = tuple(self.merge(m) for m in stmt.merges if m.ref.type.is_tensor)
+        merges = tuple(self.merge(m) for m in stmt.merges if m.ref.type.rate > Rate.STEP)
         if is_flag(condition):
             return (replace(stmt, condition=condition, then=then, orelse=orelse, merges=merges),) if merges else ()
         chosen = self.element(stmt.condition)
@@ -121,7 +123,7 @@ class _Splitter:
         """``x`` as element code reads it: its largest scalar parts are columns, its flags free of references."""
         if isinstance(x, Ref) and x.name in self.copies:
             return self.copies[x.name]
-        if x.type.rate is Rate.ELEMENT:
+        if x.type.rate > Rate.STEP:
             return fold(x.op, *map(self.element, x.args)) if isinstance(x, Op) else x
         if isinstance(x, Const):
             return x

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from optdsl.emit.fused.conditions import ALWAYS, NEVER, Flags, Formula, both, either, negated
+from optdsl.emit.fused.conditions import ALWAYS, NEVER, Flags, Formula, both, either, given, negated
 from optdsl.emit.triton.printer import KernelPrinter
 from optdsl.emit.triton.scalars import Split
 from optdsl.emit.triton.traffic import Key, changes, needs
@@ -68,7 +68,7 @@ def build_tile(program: Program, split: Split, flags: Flags) -> Tile:
     kept = [new[k] for k in keys if written[k]] + [column.ref for column in split.columns]
     variables = assign_variables(split.body, inputs, kept, names_of_tensors(program) | NAMES | set(flags.order))
     printer = KernelPrinter(variables, flags, "COMPUTE")
-    lines = tuple(_Statements(printer, needed).block(split.body, ALWAYS))
+    lines = tuple(Statements(printer, needed).block(split.body, ALWAYS))
     tensors = tuple(
         Tensor(
             key=k,
@@ -95,11 +95,15 @@ def _python(formula: Formula, flags: Flags) -> str | None:
 
 
 @dataclass
-class _Statements:
-    """Prints statements, leaving out values that are not needed where they stand."""
+class Statements:
+    """Prints statements, leaving out values that are not needed where they stand.
+
+    ``stored_as``: names whose values are rounded when assigned, to the dtype in that variable.
+    """
 
     printer: KernelPrinter
     needed: Mapping[Key, Formula]
+    stored_as: Mapping[str, str] = field(default_factory=dict)
 
     def block(self, block: Block, path: Formula) -> Iterator[str]:
         """The lines of ``block``, which runs under the flags ``path``."""
@@ -110,14 +114,19 @@ class _Statements:
                 yield from self.assign(stmt.name, stmt.value, path)
 
     def assign(self, name: str, value: Expr, path: Formula) -> Iterator[str]:
-        variable, text = self.printer.variables[name], self.printer.value(value)
         needed = both(self.needed[name], path)
-        if variable != text and needed != NEVER:
+        if needed == NEVER:
+            return
+        variable, text = self.printer.variables[name], self.printer.value(value)
+        if name in self.stored_as and variable != text:
+            self.printer.helpers.add("as_stored")
+            text = f"as_stored({text}, {self.stored_as[name]})"
+        if variable != text:
             line = f"{variable} = {text}"
             if needed == path:
                 yield line
             else:
-                yield f"if {self.printer.flags.text(self.needed[name])}:"
+                yield f"if {self.printer.flags.text(given(needed, path))}:"
                 yield from _indented([line])
 
     def branch(self, stmt: If, path: Formula) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
 from optdsl.emit.fused.conditions import ALWAYS, NEVER, Flags, Formula, both, either, is_flag, negated
-from optdsl.ir.nodes import Block, DType, Expr, Grad, Hyper, Let, Op, Param, Ref, StateValue, Time
+from optdsl.ir.nodes import Block, DType, Expr, Grad, Hyper, Let, Op, Param, ParamFact, Ref, StateValue, Time
 
 Key = str | Expr
 """A value: the name of a ``Ref``, or the leaf itself (``Param()``, ``StateValue("exp_avg")``)."""
@@ -25,7 +25,7 @@ def values(x: Expr) -> Iterator[Expr]:
         case Op(_, args):
             for a in args:
                 yield from values(a)
-        case Ref() | Param() | Grad() | StateValue() | Time():
+        case Ref() | Param() | Grad() | StateValue() | Time() | ParamFact():
             yield x
         case Hyper(dtype=DType.REAL):
             yield x

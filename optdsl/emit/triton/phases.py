@@ -1,0 +1,549 @@
+"""The jobs of a step that reduces tensors, as the text of their kernels: what each reads, computes and writes."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from optdsl.emit.fused.conditions import ALWAYS, NEVER, Flags, Formula, both, either, negated
+from optdsl.emit.fused.names import Names
+from optdsl.emit.triton.printer import KernelPrinter
+from optdsl.emit.triton.scalars import Split
+from optdsl.emit.triton.tile import Statements, names_of_tensors
+from optdsl.emit.triton.traffic import Key, changes, needs
+from optdsl.emit.triton.variables import assign_variables
+from optdsl.ir.nodes import Expr, Grad, Param, Program, Ref, StateValue, statements
+from optdsl.ir.passes.phases import Fold, Job, Schedule, Space, Step, space_of
+
+NAMES = frozenset(
+    "tl table n_tensors tensor block_tensor block_chunk block column scalars scratch grad_scale found_inf scale first "
+    "limit first_batch first_row first_col n_batches n_rows n_cols panel part parts span offsets pitch batch row col "
+    "batch_mask col_mask row_mask panel_mask mask row_parts col_parts n_panels n_tiles narrow_first scalar row_first "
+    "col_first position tile_first addresses wide element count float divide square_root minimum maximum sign power "
+    "integer_power as_stored tile_pointer ceil_divide FLAT COMPUTE VECTOR BATCHES ROWS COLS WIDTH DEPTH sum_over "
+    "sum_all sum_parts maximum_over maximum_all maximum_parts minimum_over minimum_all minimum_parts NARROW_ROWS "
+    "NARROW_COLS".split()
+)
+"""Names that the kernels use for themselves."""
+
+PLACES = {
+    Space.TENSOR: "tensor",
+    Space.MATRICES: "matrices",
+    Space.ROWS: "rows",
+    Space.COLS: "cols",
+    Space.ELEMENTS: "elements",
+}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in the scratch memory: the values of ``space``, or (``parts``) what a pass folded for them."""
+
+    name: str
+    space: Space
+    parts: bool
+
+
+@dataclass(frozen=True)
+class Line:
+    """``text``, under the flags ``when`` ("" for always)."""
+
+    text: str
+    when: str = ""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One job. ``doc`` says what it does; ``active`` under which flags there is anything to do, in Python on the host.
+
+    ``addresses`` are (key, when) of the tensors that it touches, ``slots`` the same of places in the scratch memory,
+    ``columns`` the scalars, ``wide`` the keys of the tensors shaped like θ. ``unscales``: it may be the first to read
+    the gradient, and divides it by the scale. ``feeds_rows``, ``feeds_cols``: it folds for rows, for columns.
+    ``before``, ``inside`` and ``after``: the lines around and in the loop of a pass; a small job has ``inside`` only.
+    """
+
+    name: str
+    doc: str
+    space: Space
+    active: str
+    addresses: tuple[tuple[str, str], ...]
+    slots: tuple[tuple[str, str], ...]
+    columns: tuple[str, ...]
+    feeds_rows: bool
+    feeds_cols: bool
+    before: tuple[Line, ...]
+    inside: tuple[Line, ...]
+    after: tuple[Line, ...]
+    wide: tuple[str, ...]
+    unscales: bool
+
+    @property
+    def is_pass(self) -> bool:
+        return self.space is Space.ELEMENTS
+
+    @property
+    def address_names(self) -> list[str]:
+        return [f"{k}_address" for k, _ in self.addresses]
+
+    @property
+    def slot_names(self) -> list[str]:
+        return [slot for slot, _ in self.slots]
+
+    @property
+    def arguments(self) -> list[str]:
+        """What a panel is given, besides where it is."""
+        return [*self.address_names, *self.slot_names, *self.columns]
+
+    def words(self, text: str) -> set[str]:
+        """The names in its lines, and in ``text``."""
+        return set(re.findall(r"\w+", " ".join([text, *(line.text for line in self.inside)])))
+
+    @property
+    def wide_addresses(self) -> list[str]:
+        return [f"{k}_address" for k in self.wide] or ["first * 16"]
+
+
+@dataclass(frozen=True)
+class Phases:
+    """The kernels in order. ``host_flags`` are the flags that the host asks for; in Python on the host, ``matrix`` says
+    under which of them rows and columns matter, ``assigned`` under which a step assigns each state."""
+
+    kernels: tuple[Kernel, ...]
+    slots: tuple[Slot, ...]
+    host_flags: frozenset[str]
+    matrix: str
+    assigned: Mapping[str, str]
+    helpers: frozenset[str]
+
+
+def build_phases(program: Program, split: Split, schedule: Schedule, flags: Flags) -> Phases:
+    """Kernel code of ``schedule``, whose scalars are ``split.columns``."""
+    return _Builder(program, split, schedule, flags).run()
+
+
+@dataclass
+class _Builder:
+    program: Program
+    split: Split
+    schedule: Schedule
+    flags: Flags
+    helpers: set[str] = field(default_factory=set)
+    slots: dict[str, Slot] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.step: Step = self.schedule.step
+        self.columns = {column.name for column in self.split.columns}
+        exists = {s.key: self.flags.formula(s.condition) for s in self.program.states if s.condition is not None}
+        self.written = {
+            k: both(exists.get(k, ALWAYS), changes(self.step.body, self.step.old(k), self.flags)(final))
+            for k, final in self.step.results.items()
+        }
+        self.needed: dict[str, Formula] = defaultdict(lambda: NEVER)
+        """Under which flags each value that a small job makes is needed by jobs after it."""
+        self.home = {name: i for i, job in enumerate(self.schedule.jobs) if job.number is None for name in job.defines}
+        self.spaces = {name: self.schedule.jobs[i].space for name, i in self.home.items()}
+        self.folds = {fold.name: fold for job in self.schedule.jobs for fold in job.folds}
+        self.names = Names(NAMES | names_of_tensors(self.program) | self.columns | set(self.flags.order))
+        self.slot_names: dict[str, str] = {}
+        self.matrix: Formula = NEVER
+
+    def run(self) -> Phases:
+        jobs = list(enumerate(self.schedule.jobs))
+        demands = {}
+        for i, job in reversed(jobs):
+            demands[i] = self.demand(job)
+        self.unscales: dict[int | None, Formula] = {}
+        unscaled = NEVER
+        for i, job in jobs:
+            reads = demands[i][0][Grad()]
+            self.unscales[job.number] = both(reads, negated(unscaled))
+            unscaled = either(unscaled, reads)
+        kernels = tuple(
+            self.a_pass(job, *demands[i]) if job.number is not None else self.a_small_job(i, job, *demands[i])
+            for i, job in jobs
+        )
+        assigned = {k: self.flags.text(when, 'flags["{}"]') or "True" for k, when in self.written.items()}
+        self.active = {i: either(*results.values()) for i, (_, results) in demands.items()}
+        matrix = self.flags.text(self.matrix, 'flags["{}"]') or "True"
+        formulas = [self.matrix, *self.written.values(), *(self.active[i] for i, _ in jobs)]
+        host_flags = frozenset(flag for formula in formulas for term in formula for flag, _ in term)
+        return Phases(kernels, tuple(self.slots.values()), host_flags, matrix, assigned, frozenset(self.helpers))
+
+    # --------------------------------------------------------------------------------------------------- what is needed
+
+    def demand(self, job: Job) -> tuple[Mapping[Key, Formula], Mapping[Expr, Formula]]:
+        """What ``job`` needs, by flags, and the results that it makes. Jobs after it have been asked."""
+        results: dict[Expr, Formula] = {}
+
+        def make(atom: Expr, when: Formula) -> None:
+            if when != NEVER:
+                results[atom] = either(results.get(atom, NEVER), when)
+
+        for state in job.writes:
+            make(self.step.results[state], self.written[state])
+        if job.number is not None:
+            for fold in job.folds:
+                make(fold.operand, self.needed[fold.name])
+        else:
+            for name, ref in _refs(job):
+                make(ref, self.needed[name])
+        needed = needs(job.block, results, self.flags)
+        for k, when in list(needed.items()):
+            if isinstance(k, str) and k in self.home and k not in (job.defines if job.number is None else ()):
+                self.needed[k] = either(self.needed[k], when)
+                self.slot(k, self.spaces[k], parts=False)
+            space = self.space_of(k)
+            if space in (Space.MATRICES, Space.ROWS, Space.COLS):
+                self.matrix = either(self.matrix, when)
+        if job.number is None:
+            for fold in job.folds:
+                needed[fold.name] = self.needed[fold.name] = either(self.needed[fold.name], needed[fold.name])  # type: ignore[index]
+                if fold.source is Space.ELEMENTS:
+                    self.slot(fold.name, fold.space, parts=True)
+                else:
+                    assert isinstance(fold.operand, Ref)
+                    source = fold.operand.name
+                    self.needed[source] = either(self.needed[source], needed[fold.name])
+                    self.slot(source, fold.source, parts=False)
+                if fold.space is not Space.TENSOR:
+                    self.matrix = either(self.matrix, needed[fold.name])
+            if job.space is not Space.TENSOR:
+                self.matrix = either(self.matrix, *results.values())
+        return needed, results
+
+    def space_of(self, k: Key) -> Space | None:
+        if isinstance(k, str):
+            return self.spaces.get(k)
+        return space_of(k.type) if isinstance(k, Param | Grad | StateValue) and k.type.rate > 2 else None
+
+    def slot(self, name: str, space: Space, parts: bool) -> str:
+        """The variable of the pointer to a place in the scratch memory."""
+        k = f"{name}:{'parts' if parts else 'values'}"
+        if k not in self.slots:
+            wanted = f"{name.partition('.')[0]}_{'parts' if parts else 'values'}"
+            self.slots[k] = Slot(self.names.take(wanted), space, parts)
+        return self.slots[k].name
+
+    def slot_of(self, name: str, parts: bool = False) -> str:
+        """The variable of a place that there is; "" if there is none."""
+        slot = self.slots.get(f"{name}:{'parts' if parts else 'values'}")
+        return "" if slot is None else slot.name
+
+    # ----------------------------------------------------------------------------------------------------------- passes
+
+    def a_pass(self, job: Job, needed: Mapping[Key, Formula], results: Mapping[Expr, Formula]) -> Kernel:
+        tensors = {self.step.old(k): k for k in self.step.results} | {Grad(): "grad"}
+        inputs, kept = self.inputs(job, needed, tensors)
+        variables = self.variables(job, inputs, [*results, *kept])
+        printer = KernelPrinter(variables, self.flags, "COMPUTE", self.helpers)
+        stored_as = {
+            name: f"{k}_dtype" for later in self.schedule.passes for name, k in later.loaded.items() if k in job.writes
+        }
+
+        touched: dict[str, Formula] = {}
+        slots: dict[str, Formula] = {}
+        before: list[Line] = []
+        pointers: list[Line] = []
+        loads: list[Line] = []
+        for k in inputs:
+            when = needed[k]
+            if when == NEVER or k in self.columns:
+                continue
+            guard = self.flags.text(when)
+            space = Space.ELEMENTS if isinstance(k, str) and k in job.loaded else self.space_of(k)
+            if space is Space.ELEMENTS:
+                tensor = job.loaded[k] if isinstance(k, str) else tensors[k]
+                touched[tensor] = either(touched.get(tensor, NEVER), when)
+                text = f"tl.load({tensor}_ptr, mask=mask).to(COMPUTE)"
+                loads.append(Line(f"{variables[k]} = {text}" + (f" if {guard} else 0.0" if guard else "")))
+                continue
+            if isinstance(k, str):
+                pointer = slot = self.slot_of(k)
+                slots[slot] = either(slots.get(slot, NEVER), when)
+            else:
+                touched[tensors[k]] = either(touched.get(tensors[k], NEVER), when)
+                pointer = f"{tensors[k]}_address.to(tl.pointer_type({tensors[k]}_dtype))"
+            assert space is not None
+            line = Line(
+                f"{variables[k]} = tl.load({pointer}{_INDEX[space]}{_MASK[space]}).to(COMPUTE)"
+                + (f" if {guard} else 0.0" if guard else "")
+            )
+            (loads if space is Space.ROWS else before).append(line)
+
+        inside = [Line(text) for text in Statements(printer, needed, stored_as).block(job.block, ALWAYS)]
+        after: list[Line] = []
+        shape = "[COLS]" if self.matrix == NEVER else "[BATCHES, ROWS, COLS]"
+        for fold in job.folds:
+            when = self.needed[fold.name]
+            if when == NEVER:
+                continue
+            guard = self.flags.text(when)
+            slot = self.slot_of(fold.name, parts=True)
+            slots[slot] = either(slots.get(slot, NEVER), when)
+            helper, identity = _FOLDS[fold.fold]
+            value = f"tl.where(mask, {printer.value(fold.operand)}, {identity})"
+            total = self.total(fold, helper)
+            if fold.space is Space.ROWS:
+                self.helpers.add(f"{helper}_over")
+                inside.append(Line(f"{total} = {helper}_over({value}, 2)", guard))
+                inside.append(Line(f"tl.store({slot} + row_parts + row_index, {total}, mask=row_mask)", guard))
+                continue
+            before.append(Line(f"{total} = tl.full({shape}, {identity}, COMPUTE)", guard))
+            folded = f"{total} + {value}" if helper == "sum" else f"{helper}({total}, {value})"
+            if helper != "sum":
+                self.helpers.add(helper)
+            inside.append(Line(f"{total} = {folded}", guard))
+            if fold.space is Space.COLS:
+                self.helpers.add(f"{helper}_over")
+                after.append(Line(f"{total} = {helper}_over({total}, 1)", guard))
+                after.append(Line(f"tl.store({slot} + col_parts + col_index, {total}, mask=panel_mask)", guard))
+            else:
+                self.helpers.add(f"{helper}_all")
+                after.append(Line(f"tl.store({slot} + part, {helper}_all({total}))", guard))
+        for k in job.writes:
+            when = self.written[k]
+            if when != NEVER:
+                touched[k] = either(touched.get(k, NEVER), when)
+                inside.append(Line(f"tl.store({k}_ptr, {printer.value(self.step.results[k])}, mask=mask)",
+                                   self.flags.text(when)))  # fmt: skip
+        wide = tuple(k for k in touched if k == "grad" or self.step.spaces[k] is Space.ELEMENTS)
+        for k in wide:
+            pointers.append(Line(f"{k}_ptr = tile_pointer({k}_address, {k}_dtype, tile_first, VECTOR) + offsets",
+                                 self.flags.text(touched[k])))  # fmt: skip
+        self.helpers.add("tile_pointer")
+        unscaling: list[Line] = []
+        unscales = self.unscales[job.number]
+        if unscales != NEVER:
+            self.helpers |= {"divide", "as_stored"}
+            guard = _and(self.flags.text(unscales), "scale is not None")
+            unscaling = [
+                Line(f"{variables[Grad()]} = as_stored(divide({variables[Grad()]}, scale), grad_dtype)", guard),
+                Line(f"tl.store(grad_ptr, {variables[Grad()]}, mask=mask)", guard),
+            ]
+        active = either(*results.values())
+        return Kernel(
+            name=f"pass_{job.number}",
+            doc=self.doc_of_pass(job, touched, needed),
+            space=Space.ELEMENTS,
+            active=self.on_host(active),
+            addresses=tuple((k, self.flags.text(when)) for k, when in touched.items()),
+            slots=tuple((slot, self.flags.text(when)) for slot, when in slots.items()),
+            columns=tuple(c.name for c in self.split.columns if needed[c.name] != NEVER),
+            before=tuple(before),
+            inside=(*pointers, *loads, *unscaling, *inside),
+            after=tuple(after),
+            wide=wide,
+            unscales=unscales != NEVER,
+            feeds_rows=Space.ROWS in {fold.space for fold in job.folds},
+            feeds_cols=Space.COLS in {fold.space for fold in job.folds},
+        )
+
+    def doc_of_pass(self, job: Job, touched: Mapping[str, Formula], needed: Mapping[Key, Formula]) -> str:
+        reads = {k: needed[Grad() if k == "grad" else self.step.old(k)] for k in touched}
+        for name, k in job.loaded.items():
+            reads[k] = either(reads[k], needed[name])
+        read = [self.under(k, when) for k, when in reads.items() if when != NEVER]
+        fed = [self.under(fold.name.partition(".")[0], self.needed[fold.name]) for fold in job.folds
+               if self.needed[fold.name] != NEVER]  # fmt: skip
+        parts = [f"reads {_listed(read)}"] if read else []
+        parts += [f"feeds {_listed(fed)}"] if fed else []
+        written = [self.under(k, self.written[k]) for k in job.writes if self.written[k] != NEVER]
+        parts += [f"writes {_listed(written)}"] if written else []
+        return "; ".join(parts)
+
+    def under(self, name: str, when: Formula) -> str:
+        """``name``, with the flags that it depends on."""
+        text = self.flags.text(when)
+        return f"{name} (if {text})" if text else name
+
+    def total(self, fold: Fold, helper: str) -> str:
+        k = f"{fold.name}:total"
+        if k not in self.slot_names:
+            self.slot_names[k] = self.names.take(f"{fold.name.partition('.')[0]}_total")
+        return self.slot_names[k]
+
+    # ------------------------------------------------------------------------------------------------------- small jobs
+
+    def a_small_job(self, i: int, job: Job, needed: Mapping[Key, Formula], results: Mapping[Expr, Formula]) -> Kernel:
+        tensors = {self.step.old(k): k for k in self.step.results}
+        inputs, _ = self.inputs(job, needed, tensors)
+        kept = [column.ref for column in self.split.columns]
+        variables = self.variables(job, inputs, [*results, *kept])
+        printer = KernelPrinter(variables, self.flags, "COMPUTE", self.helpers)
+        touched: dict[str, Formula] = {}
+        slots: dict[str, Formula] = {}
+        lines: list[Line] = []
+        own = {fold.name: fold for fold in job.folds}
+        for k in inputs:
+            when = needed[k]
+            if when == NEVER or k in self.columns:
+                continue
+            guard = self.flags.text(when)
+            suffix = f" if {guard} else 0.0" if guard else ""
+            if isinstance(k, str) and k in own:
+                fold = own[k]
+                slot = self.source_slot(fold)
+                slots[slot] = either(slots.get(slot, NEVER), when)
+                helper = f"{_FOLDS[fold.fold][0]}_parts"
+                self.helpers.add(helper)
+                position, count, stride = _source(fold)
+                lines.append(Line(
+                    f"{variables[k]} = {helper}({slot}, {position}, {count}, {stride}, mask, COMPUTE, WIDTH, DEPTH)"
+                    + suffix
+                ))  # fmt: skip
+                continue
+            space = self.space_of(k)
+            assert space is not None
+            if isinstance(k, str):
+                pointer = self.slot_of(k)
+                slots[pointer] = either(slots.get(pointer, NEVER), when)
+            else:
+                touched[tensors[k]] = either(touched.get(tensors[k], NEVER), when)
+                pointer = f"{tensors[k]}_address.to(tl.pointer_type({tensors[k]}_dtype))"
+            index = " + element, mask=mask" if space is job.space else _SMALL_INDEX[space, job.space]
+            lines.append(Line(f"{variables[k]} = tl.load({pointer}{index}).to(COMPUTE)" + suffix))
+        lines += [Line(text) for text in Statements(printer, needed).block(job.block, ALWAYS)]
+        for name, ref in _refs(job):
+            slot = self.slot_of(name)
+            if slot and self.needed[name] != NEVER and name in {n for n, j in self.home.items() if j == i}:
+                slots[slot] = either(slots.get(slot, NEVER), self.needed[name])
+                lines.append(Line(f"tl.store({slot} + element, {printer.value(ref)}, mask=mask)",
+                                  self.flags.text(self.needed[name])))  # fmt: skip
+        for k in job.writes:
+            when = self.written[k]
+            if when != NEVER:
+                touched[k] = either(touched.get(k, NEVER), when)
+                pointer = f"{k}_address.to(tl.pointer_type({k}_dtype))"
+                lines.append(Line(f"tl.store({pointer} + element, {printer.value(self.step.results[k])}, mask=mask)",
+                                  self.flags.text(when)))  # fmt: skip
+        active = either(*results.values())
+        made = [name.partition(".")[0] for name, _ in _refs(job) if self.needed[name] != NEVER]
+        active_text = self.flags.text(active)
+        return Kernel(
+            name=f"{PLACES[job.space]}_{i}",
+            doc=f"makes, for each {_ONE[job.space]}, {_listed(dict.fromkeys([*made, *job.writes]))}"
+            + (f" (if {active_text})" if active_text else ""),
+            space=job.space,
+            active=self.on_host(active),
+            addresses=tuple((k, self.flags.text(when)) for k, when in touched.items()),
+            slots=tuple((slot, self.flags.text(when)) for slot, when in slots.items()),
+            columns=tuple(c.name for c in self.split.columns if needed[c.name] != NEVER),
+            before=(),
+            inside=tuple(lines),
+            after=(),
+            wide=(),
+            unscales=False,
+            feeds_rows=False,
+            feeds_cols=False,
+        )
+
+    def source_slot(self, fold: Fold) -> str:
+        if fold.source is Space.ELEMENTS:
+            return self.slot_of(fold.name, parts=True)
+        assert isinstance(fold.operand, Ref)
+        return self.slot_of(fold.operand.name)
+
+    # ------------------------------------------------------------------------------------------------------------ names
+
+    def inputs(
+        self, job: Job, needed: Mapping[Key, Formula], tensors: Mapping[Expr, str]
+    ) -> tuple[dict[Key, str], list[Expr]]:
+        """The values that ``job`` is given, with the names wanted for them; and those read anew by no iteration."""
+        inputs: dict[Key, str] = {c.name: c.name for c in self.split.columns if needed[c.name] != NEVER}
+        kept: list[Expr] = [c.ref for c in self.split.columns if needed[c.name] != NEVER]
+        own = job.defines if job.number is None else frozenset()
+        fold_names = {fold.name for fold in job.folds}
+        for k, when in needed.items():
+            if when == NEVER:
+                continue
+            if isinstance(k, str):
+                if k in job.loaded:
+                    inputs[k] = job.loaded[k]
+                elif k in self.home and (k not in own or k in fold_names):
+                    inputs[k] = k.partition(".")[0]
+                    if job.number is not None and self.spaces[k] is not Space.ROWS:
+                        kept.append(_ref_of(self, k))
+            elif k in tensors:
+                inputs[k] = tensors[k]
+                if job.number is not None and self.space_of(k) in (Space.COLS, Space.MATRICES, Space.TENSOR):
+                    kept.append(k)
+        return inputs, kept
+
+    def variables(self, job: Job, inputs: Mapping[Key, str], results: list[Expr]) -> Mapping[Key, str]:
+        reserved = (
+            NAMES | names_of_tensors(self.program) | set(self.flags.order) | {s.name for s in self.slots.values()}
+        )
+        reserved |= {self.total(fold, "") for fold in job.folds}
+        return assign_variables(job.block, inputs, results, reserved)
+
+    def on_host(self, when: Formula) -> str:
+        return self.flags.text(when, 'flags["{}"]') or "True"
+
+
+_FOLDS = {"sum": ("sum", "0.0"), "amax": ("maximum", 'float("-inf")'), "amin": ("minimum", 'float("inf")')}
+"""The helper of a fold, and what it makes of nothing."""
+
+_INDEX = {Space.TENSOR: "", Space.MATRICES: " + first_batch + batch", Space.ROWS: " + row_first + row_index",
+          Space.COLS: " + col_first + col_index"}  # fmt: skip
+_MASK = {Space.TENSOR: "", Space.MATRICES: ", mask=batch_mask", Space.ROWS: ", mask=row_mask",
+         Space.COLS: ", mask=col_mask"}  # fmt: skip
+"""How a pass finds a value of a smaller space."""
+
+_SMALL_INDEX = {
+    **{(Space.TENSOR, space): "" for space in (Space.MATRICES, Space.ROWS, Space.COLS)},
+    (Space.MATRICES, Space.ROWS): " + element // n_rows, mask=mask",
+    (Space.MATRICES, Space.COLS): " + element // n_cols, mask=mask",
+}
+"""How a small job finds a value of a smaller space still."""
+
+_ONE = {Space.TENSOR: "tensor", Space.MATRICES: "matrix", Space.ROWS: "row", Space.COLS: "column"}
+
+
+def _source(fold: Fold) -> tuple[str, str, str]:
+    """Where the parts of element ``element`` of a fold's result begin, how many they are, and how far apart."""
+    match fold.source, fold.space:
+        case Space.ELEMENTS, Space.ROWS:
+            return "element", "ceil_divide(n_cols, COLS)", "n_batches.to(tl.int64) * n_rows"
+        case Space.ELEMENTS, Space.COLS:
+            return "element", "ceil_divide(n_rows, span)", "n_batches.to(tl.int64) * n_cols"
+        case Space.ELEMENTS, _:
+            return "element", "parts", "1"
+        case Space.ROWS, Space.MATRICES:
+            return "element * n_rows", "n_rows", "1"
+        case Space.COLS, Space.MATRICES:
+            return "element * n_cols", "n_cols", "1"
+        case Space.ROWS, _:
+            return "element", "n_batches * n_rows", "1"
+        case Space.COLS, _:
+            return "element", "n_batches * n_cols", "1"
+        case _:
+            return "element", "n_batches", "1"
+
+
+def _refs(job: Job) -> Iterator[tuple[str, Ref]]:
+    """The values that a small job makes."""
+    from optdsl.ir.nodes import DType, If, Rate, Type
+
+    for fold in job.folds:
+        yield fold.name, Ref(fold.name, Type(DType.REAL, Rate.ELEMENT))
+    for stmt in statements(job.block):
+        if isinstance(stmt, If):
+            yield from ((m.name, m.ref) for m in stmt.merges)
+        else:
+            yield stmt.name, stmt.ref
+
+
+def _ref_of(builder: _Builder, name: str) -> Ref:
+    job = builder.schedule.jobs[builder.home[name]]
+    return dict(_refs(job))[name]
+
+
+def _and(a: str, b: str) -> str:
+    """Both conditions, in Python."""
+    return b if not a else f"({a}) and {b}" if " or " in a else f"{a} and {b}"
+
+
+def _listed(items: object) -> str:
+    return ", ".join(items)  # type: ignore[arg-type]
