@@ -215,7 +215,7 @@ def _strong_wolfe(point, alpha, d, f, g, delta, c1, c2, epsilon, m):
     delta_new = g_new.dot(d)
     k = 0
     while k < m:
-        if f_new > f + c1 * alpha * delta or k > 1 and f_new >= f_prev:
+        if f_new > f + c1 * alpha * delta or (k > 1 and f_new >= f_prev):
             break
         if abs(delta_new) <= -c2 * delta:
             return f_new, g_new, alpha, k + 1
@@ -262,7 +262,7 @@ def _strong_wolfe(point, alpha, d, f, g, delta, c1, c2, epsilon, m):
         k = k + 1
         if f_new > f + c1 * alpha * delta or f_new >= f_lo:
             alpha_hi, f_hi, g_hi, delta_hi = alpha, f_new, g_new, delta_new
-            if not f_lo <= f_hi or f_lo == f_hi and not keeps:
+            if not f_lo <= f_hi or (f_lo == f_hi and not keeps):
                 (alpha_lo, f_lo, g_lo, delta_lo, alpha_hi, f_hi, g_hi, delta_hi) = (
                     alpha_hi, f_hi, g_hi, delta_hi, alpha_lo, f_lo, g_lo, delta_lo
                 )

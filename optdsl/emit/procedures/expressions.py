@@ -80,6 +80,8 @@ class ProcedurePrinter(HostPrinter):
                 return f'"{key}" in state', 3
             case Op("add" | "sub", _) if (fused := self.fused(x)) is not None:
                 return fused, _ATOM
+            case Op("or", (a, b)):  # `and` in it gets brackets, for the reader
+                return f"{self.within(a, 0 if isinstance(a, Op) and a.op == 'or' else 2)} or {self.within(b, 2)}", 0
             case Op("matmul", (a, b)):
                 return f"{self.within(a, 5)} @ {self.within(b, 6)}", 5
             case _:
