@@ -399,6 +399,8 @@ class _Body:
             return ir.Op(NORMS[expr.function], (fold("abs", arguments[0]),))
         if expr.function in PARAM_FACTS:
             return _fact(expr.function, arguments[0].type.shape)
+        if expr.function == "identity":
+            return ir.Op("identity", (_fact("rows", arguments[0].type.shape),))
         if expr.function == "clamp":
             value, low, high = arguments
             return fold("min", fold("max", value, low), high)

@@ -60,8 +60,9 @@ FOREIGN_WORDS = frozenset({"elif", "elsif", "elseif", "then", "end", "endif", "d
 """Those that can never name a symbol."""
 
 FUNCTIONS = frozenset(
-    "abs bfloat16 ceil clamp cols dim evaluate exp first float32 floor history last log machine_epsilon max mean min "
-    "norm norm_1 norm_inf numel RMS rows sign sqrt sum support table transpose".split()
+    "abs bfloat16 ceil clamp cols dim evaluate exp first float32 floor history identity last log machine_epsilon "
+    "matrix_power max mean min norm norm_1 norm_inf numel orthonormal RMS rows sign sqrt sum support table "
+    "transpose".split()
 )
 """The closed list of built-in functions: these words call, every other name multiplies."""
 

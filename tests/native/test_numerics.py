@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.native.harness import kernels, support
-from tests.torch_parity.cases import CASES, Case, configurations, every_case, parameters, train, trained
+from tests.torch_parity.cases import CASES, Case, configurations, every_case, parameters, train
 
 ULPS = 16
 """How far results of a few steps may be apart, in units in the last place of the tensor's largest magnitude. Torch's
@@ -43,7 +43,7 @@ def test_agrees_with_the_loop(case: Case, kwargs: dict[str, Any]) -> None:
     """Every configuration; several shapes and layouts, gradients that are None at times."""
     kwargs = case.accepted({k: v for k, v in kwargs.items() if k not in ("foreach", "fused", "capturable")})
     fused, loop = (
-        trained(case.ours, torch.float32, {**kwargs, **variant}, steps=5)
+        case.trained(case.ours, torch.float32, {**kwargs, **variant}, steps=5)
         for variant in ({"fused": True}, {"foreach": False})
     )
     assert_close(fused, loop)
@@ -52,7 +52,7 @@ def test_agrees_with_the_loop(case: Case, kwargs: dict[str, Any]) -> None:
 @every_case
 def test_agrees_in_float64(case: Case) -> None:
     fused, loop = (
-        trained(case.ours, torch.float64, variant, steps=5) for variant in ({"fused": True}, {"foreach": False})
+        case.trained(case.ours, torch.float64, variant, steps=5) for variant in ({"fused": True}, {"foreach": False})
     )
     assert_close(fused, loop)
 
