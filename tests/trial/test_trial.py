@@ -98,6 +98,7 @@ def test_a_division_of_zero_by_zero_is_told(tmp_path: Path, monkeypatch: pytest.
     spec = tmp_path / "bare.opt"
     adam = (SPECS / "adam.opt").read_text(encoding="utf-8")
     assert "(√v̂_t + ε)" in adam
+    adam = "".join(line for line in adam.splitlines(keepends=True) if "(eps)" not in line)
     spec.write_text(adam.replace("(√v̂_t + ε)", "√v̂_t").replace("optimizer Adam", "optimizer Bare"), "utf-8")
     assert breaks_at_zero(Contestant("Bare", load(spec).Bare))
     assert not breaks_at_zero(ADAM)
