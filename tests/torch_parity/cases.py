@@ -205,3 +205,8 @@ def _assert_close(our: Any, their: Any, rtol: float, what: str) -> bool:
     scale = their.detach().abs().max().item() if their.numel() else 0.0
     torch.testing.assert_close(our, their, rtol=rtol, atol=rtol * scale, msg=lambda text: f"{what}: {text}")
     return torch.equal(our, their)
+
+
+ON_CPU = tuple(case for case in CASES if "native" in case.ours._kernels)
+every_case_on_cpu = pytest.mark.parametrize("case", ON_CPU, ids=str)
+"""Those that have a fused step on the CPU."""

@@ -59,7 +59,12 @@ def numbers(case: Case) -> dict[str, Any]:
     parameters = inspect.signature(case.ours).parameters.values()
     defaults = {p.name: p.default for p in parameters if type(p.default) in (int, float, tuple)}
     defaults = {name: value for name, value in defaults.items() if not (isinstance(value, tuple) and None in value)}
-    return {name: value if isinstance(value, tuple) or abs(value) > 1e-3 else 0.1 for name, value in defaults.items()}
+    return {name: value if isinstance(value, tuple) else _inside(value) for name, value in defaults.items()}
+
+
+def _inside(value: float) -> float:
+    """A number near ``value`` from which differences can be taken: not tiny, and not the bound that 1 may be."""
+    return 0.1 if abs(value) < 1e-3 else 1.25 * value if abs(value) == 1 else value
 
 
 @pytest.fixture
