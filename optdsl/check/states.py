@@ -26,7 +26,7 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
         else:
             yield from _declaration(state, subject)
             yield from _number(state, subject)
-            if not _is_off(state, optimizer):
+            if not optimizer.flat and not _is_off(state, optimizer):
                 yield from _use(state, subject)
 
 
