@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from optdsl.check import walk as syntax
+from optdsl.check.vocabulary import PARAM_FACTS
 from optdsl.ir.nodes import (
     FULL,
     PER_COLUMN,
@@ -182,12 +184,15 @@ def expr(e: Expr) -> ast.Expr:
 def with_functions(module: ast.Module) -> ast.Module:
     """The same spec with the value of every assignment that computes something behind a function of its own.
 
-    Not where it asks about a choice: only the step itself can.
+    Not where it asks about a choice: only the step itself can. Nor where it asks what is known of θ, which is no reading
+    of its value in the step, but is as an argument.
     """
     functions: list[ast.Function] = []
 
     def called(value: ast.Expr) -> ast.Expr:
         leaves = tuple(dict.fromkeys(_leaves(value)))
+        if any(isinstance(e, ast.Call) and e.function in PARAM_FACTS for e in syntax.walk(value)):
+            return value
         if value in leaves or not 0 < len(leaves) <= len(ARGUMENTS) or _name("mode") in leaves:
             return value
         arguments = tuple(ast.Name(Symbol(letter), ast.Time.NONE, NOWHERE) for letter in ARGUMENTS[: len(leaves)])

@@ -488,9 +488,8 @@ class TypeChecker:
             return None
         if reduces(expr):
             type = self.tensor(expr.arguments[0], "reduced")
-            if REDUCED_OVER[expr.over] in ("all", "parameters"):
-                return real(Rate.TENSOR)  # of whatever it is; a state may not be known to be a tensor yet
-            return None if type is None else self.reduction(expr, type)
+            # what is no tensor may be a state that is not known to be one yet
+            return self.reduction(expr, type or real(Rate.ELEMENT))
         if expr.over:
             mend = "sum, mean, norm, RMS, min and max reduce"
             self.error("E314", f"`{expr.function}` does not reduce over anything", expr.span, "", mend)
