@@ -30,13 +30,16 @@ NOT_COMPILED, DROPPED_UPDATE, DEFAULT_ORDER = "E905", "E212", "E404"
 """Codes of the checker: a concept that is not compiled; ``θ_{t-1}`` read too late; a default before none."""
 
 _BOX = re.compile(r"\\begin\{(aligned|align\*?|alignat\*?|algorithmic|algorithm2e|algorithm\*?)\}")
-_ASSIGNS = re.compile(r"\\(?:leftarrow|gets|longleftarrow)(?![A-Za-z])|=")
+_STEPS = re.compile(r"\\nabla(?![A-Za-z])|\\(?:for|while|repeat)(?![A-Za-z])|\{(?:for|while|repeat)\b", re.IGNORECASE)
+"""What the box of an optimizer has, and a formula that is set apart has not."""
 _SIGNS = re.compile(_BOX.pattern + r"|\\(?:leftarrow|gets|longleftarrow)(?![A-Za-z])")
 """What an algorithm has, and prose has not."""
 _CAPTION = re.compile(
     r"\\(?:caption|TitleOfAlgo)\{\s*(?:The\s|Our\s|Proposed\s)?\s*"
-    r"(?:\\(?:text(?:sc|bf|it|tt|rm|sf)|emph)\{)?\s*([A-Za-z][A-Za-z0-9]*)"
+    r"(?:\\(?:text(?:sc|bf|it|tt|rm|sf)?|emph)\{)?\s*([A-Za-z][A-Za-z0-9-]*)"
+    r"(?:[^\n()]*\((?:\\[a-z]+\{)?\s*([A-Z][A-Za-z0-9-]*)\}?\))?"
 )
+"""The first word of a caption, and one in brackets that stands for many."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def _algorithms(text: str, start: int) -> list[tuple[int, int]]:
         end = text.find(rf"\end{{{begin[1]}}}", begin.end())
         at = len(text) if end < 0 else end
         found.append((begin.start(), at))
-    return [place for place in found if _ASSIGNS.search(text, *place)] or found[:1] or [(start, len(text))]
+    return [place for place in found if _STEPS.search(text, *place)] or found[:1] or [(start, len(text))]
 
 
 def _others(source: Source, places: Sequence[tuple[int, int]]) -> Diagnostic:
@@ -158,7 +161,8 @@ def _not_following(
 def _caption(source: Source, start: int, end: int, alone: bool) -> str:
     """The optimizer's name in the caption of a box, or of the one box that there is; empty if there is none."""
     caption = _CAPTION.search(source.text, start, end) or (_CAPTION.search(source.text) if alone else None)
-    return caption[1][0].upper() + caption[1][1:] if caption else ""
+    word = (caption[2] or caption[1]).replace("-", "") if caption else ""
+    return word[:1].upper() + word[1:]
 
 
 def _file_name(source: Source) -> str:

@@ -122,7 +122,7 @@ def _sections(rows: Sequence[Row], context: Context) -> _Sections:
             out.states += read_states(row.nodes, context)
         elif row.keyword in ("output", "input", "initialize", "end"):
             continue
-        elif out.loop is None and row.keyword in ("for", "while"):
+        elif out.loop is None and (row.keyword in ("for", "while") or _is_endless(row)):
             out.loop = row
         elif out.loop is None and not row.keyword:
             out.states += read_states(row.nodes, context)
@@ -131,6 +131,11 @@ def _sections(rows: Sequence[Row], context: Context) -> _Sections:
         else:
             out.step.append(row)
     return out
+
+
+def _is_endless(row: Row) -> bool:
+    r"""``\REPEAT … \UNTIL{…}``, where no number says how often."""
+    return row.keyword == "repeat" and not plain(row.nodes)
 
 
 # ----------------------------------------------------------------------------------------------------------- header
@@ -247,6 +252,9 @@ def _row(row: Row, context: Context) -> list[Writer]:
             else:
                 line.write("for i = 0, 1, …, d-1 do", row.start, row.end)
             return [line]
+        case "repeat" if _is_endless(row):
+            _inner_loop(row, context)
+            return []
         case "repeat":
             line.write("repeat ", row.start, row.start)
             line.append(translate(_trimmed(row.nodes), context))

@@ -25,6 +25,7 @@ FIELD_NAMES = {
 PARAMETERS = re.compile(
     r"(?:initial )?(?:model )?(?:param(?:eter)?s?|weights?)(?: vector)?"
     r"|(?:stochastic )?(?:objective|loss)(?: function)?"
+    r"|(?:max(?:imum|imal)? )?(?:number of |total )?(?:training )?(?:steps|iterations|epochs)"
 )
 """Labels of what every optimizer is given."""
 
@@ -173,9 +174,14 @@ class _Inputs:
 
     def _flush(self) -> Iterator[InputItem]:
         """The symbols read so far, which no label follows: what precedes them names them, or nothing does."""
-        names = [name for item in self.pending for name in item.names]
+        named = [item for item in self.pending if not item.default] or self.pending
+        names = [name for item in named for name in item.names]
         if self.lead and len(names) > 1 and identifier(self.lead):
-            yield InputItem(names, self.lead, names[0].start, names[-1].end, self.pending[0].default)
+            if len({name.base for name in names}) > 1:
+                yield InputItem(names, self.lead, names[0].start, names[-1].end, named[0].default)
+            else:  # decay rates β₁, β₂: the letter tells more
+                yield from named
+            yield from (item for item in self.pending if item not in named)
         else:
             for item in self.pending:
                 item.label = item.label or self.lead

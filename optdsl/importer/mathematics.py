@@ -36,6 +36,7 @@ _LATEX = {
 }
 _CHARACTERS = {"[": "(", "]": ")", "−": "-"}
 _TIMES = frozenset({"t", "t-1", "t+1", "0"})
+_PROJECTION = ("a projection has no counterpart in the language", "leave it out: write what is projected alone")
 _FRACTIONS = (r"\frac", r"\dfrac", r"\tfrac", r"\nicefrac", r"\sfrac")
 _COMMANDS = (*_LATEX, *_FRACTIONS, r"\sqrt", *LATEX_ACCENTS, *TEXT_COMMANDS)
 
@@ -190,6 +191,10 @@ class _Translator:
             self.after_value = True
             return behind
         opening = skip(nodes, behind)
+        if self._is_projection(name, nodes, behind):
+            self.context.report("E703", _PROJECTION[0], name.start, name.end, _PROJECTION[1])
+        if opening == behind and len(name.base) == 1 and name.base not in (self.context.index, *self.context.functions):
+            self._function_of_time(name, nodes, behind)
         called = opening < len(nodes) and (nodes[opening].is_char("([") or nodes[opening].is_command(r"\{"))
         italic = nodes[at].is_command(r"\textit", r"\mathit")
         if called and len(name.base) > 1 and not italic and name.base not in self.context.declared:
@@ -205,6 +210,21 @@ class _Translator:
             name.base = word
         self._write_name(name)
         return behind
+
+    def _is_projection(self, name: Name, nodes: Sequence[Node], behind: int) -> bool:
+        r"""``\Pi_{\mathcal{F}, \sqrt{V_t}}(…)``."""
+        called = behind < len(nodes) and nodes[behind].is_char("([")
+        return name.base in ("Π", "P") and called and any(s.isupper() for s in name.subscripts)
+
+    def _function_of_time(self, name: Name, nodes: Sequence[Node], opening: int) -> None:
+        r"""Reports ``\rho(t)``, which could be a product."""
+        bracket = closing(nodes, opening) if opening < len(nodes) and nodes[opening].is_char("(") else len(nodes)
+        if bracket < len(nodes) and plain(nodes[opening + 1 : bracket]) == self.context.index:
+            shown = self.context.source.text[name.start : nodes[bracket].end]
+            help_ = "write the formula of a function, and a product without brackets"
+            self.context.report(
+                "E703", f"`{shown}` could be a function of the step", name.start, nodes[bracket].end, help_
+            )
 
     def _write_name(self, name: Name) -> None:
         if name.base == self.context.index and self.context.index != "t" and name.text == name.base:
@@ -396,7 +416,10 @@ class _Translator:
         sign = LATEX_SYMBOLS[node.text]
         if lower is None or upper not in ("t", "t+1"):
             message = f"`{node.text}` does not run over the steps"
-            self.context.report("E703", message, node.start, end, rf"write `{node.text}_{{i=1}}^{{t}}`")
+            help_ = rf"write `{node.text}_{{i=1}}^{{t}}`"
+            if node.text == r"\prod" and "^" not in scripts and "=" not in scripts.get("_", ""):
+                message, help_ = _PROJECTION
+            self.context.report("E703", message, node.start, end, help_)
             return behind
         self.out.write(" (" if upper == "t+1" else " ", node.start, node.start)
         self.out.write(f"{sign}_{{{lower[1]}=1}}^{{t}} ", node.start, end)

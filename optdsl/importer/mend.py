@@ -137,9 +137,12 @@ def _shifted(optimizer: ast.Optimizer) -> ast.Optimizer:
 
 
 def _counted_from_one(optimizer: ast.Optimizer) -> ast.Optimizer:
-    """``t - 1`` for the count of a page that begins with 0."""
+    """``t - 1`` for the count of a page that begins with 0, and ``t`` for its ``t + 1``."""
 
     def rewrite(node: Any) -> Any:
+        match node:
+            case ast.Binary("+", ast.Binary("-", ast.StepTime() as count, ast.Number(1)), ast.Number(1)):
+                return count
         one = ast.Number(1, "1", node.span) if isinstance(node, ast.StepTime) else None
         return ast.Binary("-", node, one, node.span) if one else node
 
@@ -316,7 +319,8 @@ def _inputs(optimizer: ast.Optimizer, flags: frozenset[str]) -> ast.Optimizer:
         defaults = declaration.defaults
         if defaults is None and not declaration.choices and base in flags and names[0].symbol in conditions:
             defaults = (ast.Bool(False, declaration.span),)
-        inputs.append(replace(declaration, names=names, defaults=defaults))
+        called = declaration.python_name or (FIELD_NAMES.get(python_name(names[0].symbol)) if len(names) == 1 else None)
+        inputs.append(replace(declaration, names=names, defaults=defaults, python_name=called))
     return replace(optimizer, inputs=tuple(inputs))
 
 

@@ -142,7 +142,7 @@ def plain(nodes: Sequence[Node]) -> str:
 
 
 TEXT_COMMANDS = frozenset(
-    r"\textsuperscript \textsubscript "
+    r"\textsuperscript \textsubscript \bfseries \itshape \ttfamily \scshape \upshape \sffamily "
     r"\text \textrm \textbf \textit \texttt \textsf \textsc \mbox \mathrm \mathbf \mathit \mathsf \mathtt \bf \it \rm "
     r"\emph \operatorname \operatorname* \boldsymbol \bm \mathcal \mathbb \mathscr \mathfrak \ensuremath".split()
 )
