@@ -16,7 +16,7 @@ from optdsl.loader import load
 ROOT = Path(__file__).parent.parent
 UNITS = check_files(sorted((ROOT / "specs").glob("*.opt"))).units
 CASES = [
-    pytest.param(unit, configuration, id=f"{unit.program.name}-{'-'.join(configuration.settings) or 'defaults'}")
+    pytest.param(unit, configuration, id=f"{unit.program.name}-{'-'.join(configuration.settings) or 'defaults'}-{configuration.dim}")
     for unit in UNITS
     for configuration in costs(unit.program, selected(unit.program))
 ]
@@ -45,9 +45,9 @@ def test_the_count_is_what_a_step_does_and_at_most_torchs(
     arguments = {**DEAREST.get(name, {}), **configuration.settings, "foreach": variant == "foreach"}
     counted = configuration.accesses[variant]
     sparse = unit.program.stored_only
-    assert count(getattr(compiled(unit.source.name), name), arguments, sparse) == counted
+    assert count(getattr(compiled(unit.source.name), name), arguments, sparse, configuration.dim) == counted
     if hasattr(torch.optim, name) and not sparse:
-        assert counted <= count(getattr(torch.optim, name), arguments)
+        assert counted <= count(getattr(torch.optim, name), arguments, dim=configuration.dim)
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.program.name)
