@@ -1,4 +1,4 @@
-# Compiled by optdsl 0.1.0 from adafactor.opt (sha256 0a16161083e3). Do not edit.
+# Compiled by optdsl 0.1.0 from adafactor.opt (sha256 6319197df0e9). Do not edit.
 """Adafactor, fused: a few launches update all tensors of one device, one set of dtypes and one set of flags.
 
 A pass walks the elements of all tensors. It computes anew what it needs, so that nothing of a tensor's size is stored

@@ -1,4 +1,4 @@
-# Compiled by optdsl 0.1.0 from adafactor.opt (sha256 0a16161083e3). Do not edit.
+# Compiled by optdsl 0.1.0 from adafactor.opt (sha256 6319197df0e9). Do not edit.
 from __future__ import annotations
 
 from typing import Any
@@ -20,8 +20,8 @@ class Adafactor(BaseOptimizer):
             &\rule{110mm}{0.4pt}                                                                         \\
             &\textbf{input}      : \theta_0 \text{ (params)}, \: f(\theta) \text{ (objective)},
                 \: \gamma \text{ (lr)}, \: \tau \text{ (beta2 decay)},                                   \\
-            &\hspace{13mm}      \varepsilon_1, \varepsilon_2 \text{ (eps)}, \: d \text{ (d)},
-                \: \lambda \text{ (weight decay)}, \: \textit{maximize}                                  \\
+            &\hspace{13mm}      \varepsilon_1, \varepsilon_2 \text{ (eps)}, \: d, \: \lambda
+                \text{ (weight decay)}, \: \textit{maximize}                                             \\
             &\textbf{initialize} : R_0 \leftarrow 0 \text{ (row var)}, \: C_0 \leftarrow 0
                 \text{ (col var)}, \: V_0 \leftarrow 0 \text{ (variance)}                         \\[-1.ex]
             &\rule{110mm}{0.4pt}                                                                         \\
@@ -66,7 +66,7 @@ class Adafactor(BaseOptimizer):
         beta2_decay (float | Tensor, optional): τ (default: -0.8)
         eps (tuple[float | Tensor | None, float | Tensor | None], optional): ε₁, ε₂ (default: (None, 0.001))
         d (float | Tensor, optional): d (default: 1.0)
-        weight_decay (float | Tensor, optional): λ (default: 0)
+        weight_decay (float | Tensor, optional): λ (default: 0.0)
         foreach (bool | None, optional): update all parameters by operations on lists of tensors, instead of one
             parameter after another; this takes about as much more memory as the parameters do. If None, it is on where
             all parameters are on a GPU (default: None)
@@ -93,7 +93,7 @@ class Adafactor(BaseOptimizer):
         beta2_decay: float | Tensor = -0.8,
         eps: tuple[float | Tensor | None, float | Tensor | None] = (None, 0.001),
         d: float | Tensor = 1.0,
-        weight_decay: float | Tensor = 0,
+        weight_decay: float | Tensor = 0.0,
         *,
         foreach: bool | None = None,
         maximize: bool = False,
@@ -122,7 +122,7 @@ class Adafactor(BaseOptimizer):
             group.setdefault("beta2_decay", -0.8)
             group.setdefault("eps", (None, 0.001))
             group.setdefault("d", 1.0)
-            group.setdefault("weight_decay", 0)
+            group.setdefault("weight_decay", 0.0)
 
     @staticmethod
     def _check_arguments(group: dict[str, Any]) -> None:
@@ -132,17 +132,17 @@ class Adafactor(BaseOptimizer):
         weight_decay = group["weight_decay"]
         epsilon1, epsilon2 = group["eps"]
         if not 0 <= lr:
-            raise ValueError(f"Invalid learning rate: {lr}")
+            raise ValueError(f"Learning rate should be >= 0 but is: {lr}")
         if not beta2_decay <= 0:
-            raise ValueError(f"Invalid beta2_decay value: {beta2_decay}")
+            raise ValueError(f"beta2_decay should be <= 0 but is: {beta2_decay}")
         if epsilon1 is not None and epsilon1 < 0:
-            raise ValueError(f"Invalid ep parameter at index 0: {epsilon1}")
+            raise ValueError(f"epsilon1 should be >= 0 but is: {epsilon1}")
         if not 0 <= epsilon2:
-            raise ValueError(f"Invalid ep parameter at index 1: {epsilon2}")
+            raise ValueError(f"epsilon2 should be >= 0 but is: {epsilon2}")
         if not 1 <= d:
-            raise ValueError(f"Invalid d value: {d}")
+            raise ValueError(f"Clipping threshold d should be >= 1 but is: {d}")
         if not 0 <= weight_decay:
-            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+            raise ValueError(f"weight_decay should be >= 0 but is: {weight_decay}")
 
     @staticmethod
     def _hyperparameters(group: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from optdsl.resources import spec_names, spec_text
 from optdsl.source import Diagnostic, Source, Span
 
 SUFFIX = ".opt"
+_SHIPPED = "<optdsl>/"
 
 
 def read_source(path: str | Path) -> Source | Diagnostic:
@@ -35,9 +36,13 @@ def read_source(path: str | Path) -> Source | Diagnostic:
 
 
 def read_spec(path: str | Path) -> Source | Diagnostic:
-    """The spec at ``path``; where no such file is and it is a bare name, the shipped spec of that name (``adam``)."""
-    if str(path) in spec_names() and not Path(path).exists():
-        return _shipped(str(path))
+    """The spec at ``path``; where no such file is and it is a bare name, the shipped spec of that name (``adam``).
+
+    A shipped spec is found again by the name of its source.
+    """
+    shipped = str(path).removeprefix(_SHIPPED).removesuffix(SUFFIX) if str(path).startswith(_SHIPPED) else str(path)
+    if shipped in spec_names() and not Path(path).exists():
+        return _shipped(shipped)
     source = read_source(path)
     name = str(path).removesuffix(SUFFIX)
     if isinstance(source, Diagnostic) and source.code == "E801" and name in spec_names():
@@ -51,7 +56,7 @@ def _shipped(name: str) -> Source:
     Raises:
         FileNotFoundError: there is none.
     """
-    return Source(f"<optdsl>/{name}{SUFFIX}", spec_text(name))
+    return Source(f"{_SHIPPED}{name}{SUFFIX}", spec_text(name))
 
 
 def read_import(file: str, importer: Source) -> Source | Diagnostic | None:

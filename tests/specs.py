@@ -7,6 +7,10 @@ from dataclasses import fields, replace
 from typing import Any
 
 from optdsl.ir.nodes import (
+    FULL,
+    PER_COLUMN,
+    PER_ROW,
+    REDUCTIONS,
     Block,
     Const,
     DType,
@@ -16,6 +20,7 @@ from optdsl.ir.nodes import (
     Let,
     Op,
     Param,
+    ParamFact,
     Present,
     Program,
     Ref,
@@ -31,7 +36,7 @@ from tests.strategies import CHOICES, SYMBOLS
 
 NOWHERE = Span(Source("<drawn>", ""), 0, 0)
 
-BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "^", "and": "and", "or": "or"}
+BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "^", "and": "and", "or": "or", "matmul": "@"}
 COMPARE = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}
 
 NAMES = {
@@ -41,10 +46,15 @@ NAMES = {
     "grad": Symbol("g"),
     "m_hat": Symbol("m", "hat"),
     "rho": Symbol("ρ"),
+    "trust": Symbol("τ"),
     "alpha": Symbol("α"),
 }
-TIMELESS = ("rho", "alpha", "large")
+TIMELESS = ("rho", "alpha", "large", "trust")
 """Locals that are written without a time."""
+
+
+SHAPED = {PER_ROW: Op("mean_cols", (Param(),)), PER_COLUMN: Op("mean_rows", (Param(),))}
+"""What has the shape of a state."""
 
 
 def spec(program: Program) -> ast.Module:
@@ -83,6 +93,7 @@ def _state(state: State) -> ast.State:
         value=None if absent else _initial(state.initial),
         key=state.key,
         condition=None if state.condition is None else expr(state.condition),
+        shape=None if state.shape == FULL else expr(SHAPED[state.shape]),
         span=NOWHERE,
     )
 
@@ -147,6 +158,14 @@ def expr(e: Expr) -> ast.Expr:
         case Op("select", (condition, then, orelse)):
             first = ast.Case(expr(then), expr(condition), NOWHERE)
             return ast.Cases((first, ast.Case(expr(orelse), None, NOWHERE)), NOWHERE)
+        case Op(op, (operand,)) if op in REDUCTIONS:
+            over = {"all": "all", "rows": "rows", "cols": "cols"}[REDUCTIONS[op].over]
+            function = {"rms": "RMS", "amax": "max", "amin": "min"}.get(REDUCTIONS[op].fold, REDUCTIONS[op].fold)
+            return ast.Call(function, (expr(operand),), over=over, span=NOWHERE)
+        case ParamFact(name):
+            return ast.Call(name, (_name("param", ast.Time.PREVIOUS),), span=NOWHERE)
+        case Op("transpose", (operand,)):
+            return ast.Unary("transpose", expr(operand), NOWHERE)
         case Op(op, args) if op in BINARY:
             return ast.Binary(BINARY[op], expr(args[0]), expr(args[1]), NOWHERE)
         case Op(op, args) if op in COMPARE:

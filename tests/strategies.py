@@ -19,6 +19,10 @@ from hypothesis import strategies as st
 
 from optdsl.ir import interpret
 from optdsl.ir.nodes import (
+    FULL,
+    PER_COLUMN,
+    PER_ROW,
+    REDUCTIONS,
     Argument,
     Block,
     Const,
@@ -31,16 +35,17 @@ from optdsl.ir.nodes import (
     Merge,
     Op,
     Param,
+    ParamFact,
     Present,
     Program,
     Rate,
     Ref,
     Scalar,
+    Shape,
     State,
     StateValue,
     Stmt,
     Time,
-    Type,
     add,
     div,
     mul,
@@ -76,6 +81,13 @@ TENSOR_LOCALS = ("u", "denom", "m_hat")
 SCALAR_LOCALS = ("rho", "alpha")
 FLAG_LOCALS = ("large",)
 STATE_BOUND = 10.0
+STATISTICS = {"row_var": PER_ROW, "col_var": PER_COLUMN}
+"""States of small shape."""
+NUMBER_STATE, NUMBER_LOCAL = "norm_avg", "trust"
+"""What may hold a number that follows from tensors."""
+MOST_ELEMENTS = 24
+"""Of a parameter."""
+FOLDS = ("sum", "mean", "norm", "rms", "amax", "amin")
 
 SYMBOLS = {
     "lr": "γ",
@@ -89,10 +101,13 @@ SYMBOLS = {
     "momentum_buffer": "b",
     "eta": "η",
     "mu_product": "P",
+    "row_var": "R",
+    "col_var": "C",
+    "norm_avg": "N",
 }
 
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
-ARITHMETIC = ("add", "sub", "mul", "div", "pow", "sqrt", "exp", "log")
+ARITHMETIC = ("add", "sub", "mul", "div", "pow", "sqrt", "exp", "log", "float32", "matmul", *REDUCTIONS)
 """Operations whose result is rounded."""
 
 
@@ -150,6 +165,8 @@ class _Builder:
     draw: st.DrawFn
     states: tuple[State, ...]
     spelled: bool = False
+    beyond: bool = False
+    """Whether reductions, statistics per row and column, matrix products and facts about θ are drawn."""
     lost: Expr | None = None
     versions: Counter = field(default_factory=Counter)
     bounds: dict[Expr, float] = field(default_factory=dict)
@@ -184,12 +201,50 @@ class _Builder:
         if rate is Rate.ELEMENT:
             found += [Param()]
         found += [
-            StateValue(s.key, s.rate)
+            self.state_value(s.key)
             for s in self.states
             if s.rate is rate and s.key in scope.available and self.readable_at_start(s.key, scope)
         ]
         found += [v for v in self.names(scope) if v.type.rate is rate and v.type.dtype is DType.REAL]
-        return [atom for atom in found if atom != self.lost]
+        if rate is Rate.GROUP and self.beyond:
+            found += [ParamFact(name) for name in ("dim", "rows", "cols", "numel")]
+        return [atom for atom in found if atom != self.lost and atom.type.shape == FULL]
+
+    def statistic(self, scope: Scope, shape: Shape, depth: int) -> tuple[Expr, float]:
+        """Values per row or per column."""
+        read: list[Expr] = [StateValue(s.key, s.rate, s.shape) for s in self.states if s.shape == shape]
+        read += [v for v in self.names(scope) if v.type.shape == shape]
+        read = [v for v in read if v != self.lost]
+        if read and self.choose(True, False):
+            value = self.choose(*read)
+            return value, self.bound(value)
+        over = "cols" if shape == PER_ROW else "rows"
+        x, a = self.real(scope, Rate.ELEMENT, depth)
+        if not x.type.is_tensor:
+            x, a = add(x, Param() if self.lost != Param() else GRADIENT), a + STATE_BOUND
+        if self.choose(True, False):
+            x, a = power(x, Const(2)), a * a
+        fold = self.choose(*FOLDS)
+        return call(f"{fold}_{over}", x), a * MOST_ELEMENTS if fold in ("sum", "norm") else a
+
+    def tensor(self, scope: Scope, depth: int) -> tuple[Expr, float]:
+        """A tensor shaped like θ that is made of more than its own elements."""
+        x, a = self.real(scope, Rate.ELEMENT, depth)
+        if not x.type.is_tensor:
+            x, a = add(x, Param() if self.lost != Param() else GRADIENT), a + STATE_BOUND
+        kind = self.choose("centred", "scaled", "outer", "product", "rounded")
+        if kind == "outer":
+            (r, b), (c, d) = self.statistic(scope, PER_ROW, depth - 1), self.statistic(scope, PER_COLUMN, depth - 1)
+            return call("matmul", r, c), b * d
+        if kind == "product":
+            gram = call("matmul", x, call("transpose", x))
+            return call("matmul", gram, x), (a * MOST_ELEMENTS) ** 2 * a
+        if kind == "rounded":
+            return call("float32", x), a
+        s, b = self.statistic(scope, self.choose(PER_ROW, PER_COLUMN), depth - 1)
+        if kind == "centred":
+            return sub(x, s), a + b
+        return div(x, add(ONE, call("abs", s))), a
 
     def names(self, scope: Scope) -> list[Expr]:
         """Every name that may be read."""
@@ -212,11 +267,18 @@ class _Builder:
 
     def real(self, scope: Scope, rate: Rate, depth: int) -> tuple[Expr, float]:
         """A number of at most ``rate``, and its bound."""
-        if depth == 0:
+        if depth <= 0:
             atom = self.atom(scope, rate)
             return atom, self.bound(atom)
         kinds = ["atom", "sum", "product", "average", "ratio", "power", "root", "extremum", "sign", "smooth", "select"]
-        kind = self.choose(*kinds, *(["correction"] if rate >= Rate.STEP else []))
+        kinds += ["correction"] if rate >= Rate.STEP else []
+        kinds += ["reduced"] * 2 if rate >= Rate.TENSOR and self.beyond else []
+        kinds += ["tensor"] * 2 if rate is Rate.ELEMENT and self.beyond else []
+        kind = self.choose(*kinds)
+        if kind == "tensor":
+            return self.tensor(scope, depth - 1)
+        if kind == "reduced":
+            return self.reduced(scope, depth - 1)
         if kind == "atom":
             return self.real(scope, rate, 0)
         x, a = self.real(scope, rate, depth - 1)
@@ -259,10 +321,20 @@ class _Builder:
         assert kind == "correction"
         return div(x, sub(ONE, power(Hyper(self.choose(*DECAY_RATES)), Time()))), a * 10
 
+    def reduced(self, scope: Scope, depth: int) -> tuple[Expr, float]:
+        """A number made from a tensor."""
+        x, a = self.real(scope, Rate.ELEMENT, depth)
+        if not x.type.is_tensor:
+            x, a = add(x, Param() if self.lost != Param() else GRADIENT), a + STATE_BOUND
+        fold = self.choose(*FOLDS)
+        return call(f"{fold}_all", x), a * MOST_ELEMENTS if fold in ("sum", "norm") else a
+
     def condition(self, scope: Scope, rate: Rate, depth: int) -> Expr:
         """A truth value of at most ``rate`` and at least ``GROUP``."""
         kinds = ["flag", "hyper", "choice"]
         kinds += ["time", "scalar"] if rate >= Rate.STEP else []
+        kinds += ["fact"] * 3 if self.beyond else []
+        kinds += ["reduced"] * 2 if rate >= Rate.TENSOR and self.beyond else []
         kinds += ["element"] * 4 if rate >= Rate.ELEMENT else []
         kinds += ["name"] if self.flags(scope, rate) else []
         kinds += ["not", "and", "or"] if depth else []
@@ -275,6 +347,10 @@ class _Builder:
                 return call(comparison, Hyper(self.choose(*REAL_HYPERS)), Const(self.choose(*SMALL)))
             case "choice":
                 return call(self.choose("eq", "ne"), Hyper(CHOICE_HYPER, DType.CHOICE), Const(self.choose(*CHOICES)))
+            case "fact":
+                return call(comparison, ParamFact(self.choose("dim", "rows", "cols")), Const(self.integer(1, 3)))
+            case "reduced":
+                return call(comparison, self.reduced(scope, 1)[0], Const(self.choose(*SMALL)))
             case "time":
                 return call(comparison, Time(), Const(self.integer(1, MAX_STEPS)))
             case "scalar":
@@ -314,6 +390,8 @@ class _Builder:
         scope.visible.append(ref)
 
     def local(self, scope: Scope, depth: int) -> Let:
+        if self.beyond and self.choose(True, False, False):
+            return self.let(scope, NUMBER_LOCAL, *self.real(scope, Rate.TENSOR, self.integer(1, 3)))
         tensor = self.choose(True, True, False)
         identifier = self.choose(*(TENSOR_LOCALS if tensor else SCALAR_LOCALS))
         return self.let(scope, identifier, *self.real(scope, Rate.ELEMENT if tensor else Rate.STEP, self.integer(0, 3)))
@@ -339,8 +417,14 @@ class _Builder:
 
     def assign_state(self, scope: Scope, key: str, depth: int) -> Let:
         self.begin_update(scope, key)
-        value, bound = self.real(scope, self.rate(key), depth)
-        if self.spelled and self.rate(key) is Rate.ELEMENT and not {Param(), GRADIENT} & {*walk(value)}:
+        if key in STATISTICS:
+            value, bound = self.statistic(scope, STATISTICS[key], depth)
+        elif key == NUMBER_STATE:
+            value, bound = self.reduced(scope, depth)
+        else:
+            value, bound = self.real(scope, self.rate(key), depth)
+        shaped_as_param = self.rate(key) is Rate.ELEMENT and key not in STATISTICS
+        if self.spelled and shaped_as_param and not {Param(), GRADIENT} & {*walk(value)}:
             # in a spec a state is a tensor because it is assigned one that is not made from itself alone
             value, bound = add(value, Param()), bound + STATE_BOUND
         self.lost = None
@@ -353,7 +437,10 @@ class _Builder:
     def begin_update(self, scope: Scope, identifier: str) -> None:
         """From here on a value for ``identifier`` is drawn."""
         if self.spelled and isinstance(scope.current[identifier], Ref):
-            self.lost = Param() if identifier == "param" else StateValue(identifier, self.rate(identifier))
+            self.lost = Param() if identifier == "param" else self.state_value(identifier)
+
+    def state_value(self, key: str) -> StateValue:
+        return next(StateValue(s.key, s.rate, s.shape) for s in self.states if s.key == key)
 
     def branch(self, scope: Scope, depth: int) -> If:
         return self.if_(scope, self.condition(scope, Rate.STEP, 1), scope.copy(), scope.copy(), depth - 1)
@@ -379,7 +466,7 @@ class _Builder:
         sides = scope.copy(), scope.copy()
         for side in sides:
             side.masked = True
-            side.available &= {k for k in scope.present if self.rate(k) is Rate.ELEMENT}
+            side.available &= {k for k in scope.present if self.rate(k) is Rate.ELEMENT and k not in STATISTICS}
         return self.if_(scope, condition, *sides, depth - 1)
 
     def presence(self, scope: Scope, depth: int) -> If:
@@ -421,7 +508,7 @@ class _Builder:
             merge = Merge(self.fresh(identifier), *sides, state=self.state_name(identifier))
             merges.append(merge)
             rate = max(merge.ref.type.rate, condition.type.rate)
-            ref = Ref(merge.name, Type(merge.ref.type.dtype, rate))
+            ref = Ref(merge.name, replace(merge.ref.type, rate=rate))
             self.bounds[ref] = max(map(self.bound, sides))
             scope.current[identifier] = ref
             if self.state_name(identifier) in (None, "param") or identifier in then.present & orelse.present:
@@ -459,8 +546,11 @@ class _Builder:
 
 
 @st.composite
-def states(draw: st.DrawFn) -> tuple[State, ...]:
-    """One to three tensor states, up to two scalar ones; some under a condition, some without initial value."""
+def states(draw: st.DrawFn, beyond: bool = False) -> tuple[State, ...]:
+    """One to three tensor states, up to two scalar ones; some under a condition, some without initial value.
+
+    ``beyond``: also states of small shape, and one that is a number made from tensors.
+    """
     conditions = (
         None,
         Hyper("amsgrad", DType.BOOL),
@@ -476,7 +566,15 @@ def states(draw: st.DrawFn) -> tuple[State, ...]:
         State(key, SYMBOLS[key], Rate.STEP, draw(st.sampled_from((ONE, Const(0), Hyper("lr")))))
         for key in SCALAR_STATES[: draw(st.integers(0, 2))]
     ]
-    return (*tensors, *scalars)
+    if not beyond:
+        return (*tensors, *scalars)
+    small = [
+        State(key, SYMBOLS[key], Rate.ELEMENT, Const(draw(st.sampled_from((0, 1)))), shape=shape)
+        for key, shape in STATISTICS.items()
+        if draw(st.booleans())
+    ]
+    numbers = [State(NUMBER_STATE, SYMBOLS[NUMBER_STATE], Rate.TENSOR, ONE)] if draw(st.booleans()) else []
+    return (*tensors, *scalars, *small, *numbers)
 
 
 def _assigned_by(block: Block) -> set[str | None]:
@@ -486,17 +584,19 @@ def _assigned_by(block: Block) -> set[str | None]:
 
 
 @st.composite
-def programs(draw: st.DrawFn, spelled: bool = False) -> Program:
+def programs(draw: st.DrawFn, spelled: bool = False, beyond: bool = False) -> Program:
     """A well-typed program. Its hyperparameters are those that it reads.
+
+    ``beyond``: one that is not elementwise.
 
     ``spelled``: one that :func:`tests.specs.spec` can write down; it assigns every state, and may hold an ``If`` per
     element.
     """
-    build = _Builder(draw, draw(states()), spelled, versions=Counter({"grad": 2}))
+    build = _Builder(draw, draw(states(beyond)), spelled, beyond, versions=Counter({"grad": 2}))
     build.bounds[GRADIENT] = STATE_BOUND
     always = frozenset(s.key for s in build.states if s.condition is None)
     scope = Scope(
-        current={"grad": GRADIENT, "param": Param(), **{s.key: StateValue(s.key, s.rate) for s in build.states}},
+        current={"grad": GRADIENT, "param": Param(), **{s.key: build.state_value(s.key) for s in build.states}},
         visible=[GRADIENT],
         available=always,
         present=frozenset(s.key for s in build.states if s.key in always and s.initial is not None),
@@ -526,7 +626,7 @@ def without_masks(program: Program) -> Program:
         for s in stmts:
             if isinstance(s, If):
                 s = replace(s, then=block(s.then), orelse=block(s.orelse))
-            if isinstance(s, If) and s.condition.type.is_tensor:
+            if isinstance(s, If) and s.condition.type.rate >= Rate.TENSOR:
                 flat += [*s.then, *s.orelse]
                 flat += [Let(m.name, call("select", s.condition, m.then, m.orelse), m.state) for m in s.merges]
             else:
@@ -595,6 +695,7 @@ def hypers_of(draw: st.DrawFn, program: Program) -> dict[str, object]:
 
 
 SHAPES = ((3,), (), (1,), (2, 5), (17,), (0,))
+MATRICES = ((2, 3), (3, 2), (4, 4), (1, 5), (3, 1), (2, 3, 4))
 
 
 def arrays(seed: int, shape: tuple[int, ...], count: int) -> list[np.ndarray]:
@@ -609,13 +710,16 @@ def unfiltered_cases(draw: st.DrawFn, drawn: st.SearchStrategy[Program]) -> Case
     program = draw(drawn)
     hypers = draw(hypers_of(program))
     steps = draw(st.integers(1, MAX_STEPS))
-    param, *grads = arrays(draw(st.integers(0, 99)), draw(st.sampled_from(SHAPES)), steps + 1)
+    shapes = (*SHAPES, *MATRICES)
+    if any(isinstance(e, Op) and e.op in ("matmul", "transpose") for e in _expressions(program.body)):
+        shapes = MATRICES
+    param, *grads = arrays(draw(st.integers(0, 99)), draw(st.sampled_from(shapes)), steps + 1)
     return Case(program, hypers, param, tuple(grads))
 
 
-def cases() -> st.SearchStrategy[Case]:
+def cases(beyond: bool = False) -> st.SearchStrategy[Case]:
     """Programs with data on which every correct way of computing them gives nearly the same."""
-    return unfiltered_cases(programs()).filter(is_stable)
+    return unfiltered_cases(programs(beyond=beyond)).filter(is_stable)
 
 
 NOISE = 1e-12

@@ -23,13 +23,16 @@ def assert_wellformed(program: Program) -> None:
             if isinstance(e, StateValue | Present):
                 assert e.key in keys, f"no state {e.key}"
             if isinstance(e, StateValue):
-                assert e.rate is program.state(e.key).rate
+                of = program.state(e.key)
+                assert (e.rate, e.shape) == (of.rate, of.shape), f"{e.key} is read as another kind of state"
 
     def assign(name: str, type_: Type, state: str | None, visible: dict[str, Type]) -> None:
         assert name not in assigned, f"{name} is assigned twice"
         assert state is None or state == "param" or state in keys, f"no state {state}"
         if state in keys:
-            assert type_.rate <= program.state(state).rate, f"a tensor is assigned to the scalar state {state}"
+            of = program.state(state)
+            assert type_.rate <= of.rate, f"a tensor is assigned to the scalar state {state}"
+            assert not type_.is_tensor or type_.shape == of.shape, f"{state} is assigned a value of another shape"
         assigned.add(name)
         visible[name] = type_
 

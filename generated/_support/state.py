@@ -58,7 +58,8 @@ def number_state(value: float | Tensor, param: Tensor) -> Tensor:
 
 def matrix_state(value: float | Tensor, param: Tensor, rows: int, cols: int) -> Tensor:
     """A state filled with ``value``: of the given size in the last two dimensions, of ``param``'s in those before."""
-    state = param.new_empty((*param.shape[:-2], rows, cols))
+    sizes = (rows, cols)[2 - min(param.dim(), 2) :]  # a vector is one row
+    state = param.new_empty((*param.shape[:-2], *sizes))
     return state.copy_(value.detach()) if isinstance(value, Tensor) else state.fill_(value)
 
 

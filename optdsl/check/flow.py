@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from optdsl.check import conditions, walk
 from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, Local, Parameter, SymbolTable, local_key
+from optdsl.check.vocabulary import PARAM_FACTS
 from optdsl.ir.nodes import DType
 from optdsl.source import Diagnostic, Label, Severity
 from optdsl.syntax import ast
@@ -133,6 +134,9 @@ class _Flow:
                 yield from self.read(expr)
             case ast.Cases():
                 yield from self.cases(expr, stmt)
+            case ast.Call(function=function, arguments=(ast.Name() as asked,)) if function in PARAM_FACTS:
+                if self.table is None or isinstance(self.table.lookup(asked), Local):
+                    yield from self.read(asked)
             case ast.Binary() if (brace := conditions.fallback(expr, self.table)) is not None:
                 yield from self.cases(brace, stmt)
             case ast.Binary(op="and" | "or" as op, left=left, right=right):
@@ -229,7 +233,9 @@ class _Flow:
         if not isinstance(entry, Buffer | Parameter) or earlier is None or target.time is not Time.NOW:
             return
         now = display(target.symbol, Time.NOW)
-        for name in walk.names(value):
+        for name in walk.read(value):
+            if not isinstance(name, ast.Name):
+                continue
             if name.symbol == target.symbol and name.time is Time.PREVIOUS:
                 yield Diagnostic(
                     "E212",

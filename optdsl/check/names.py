@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from optdsl.check import walk
 from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, SymbolTable, local_key
 from optdsl.check.suggest import as_product, did_you_mean
-from optdsl.check.vocabulary import ELEMENTWISE, FUNCTIONS, NOT_COMPILED, ONE_TENSOR, Builtin, reduces
+from optdsl.check.vocabulary import FUNCTIONS, NOT_COMPILED, builtin_of
 from optdsl.ir.nodes import TORCH_FLAGS
 from optdsl.source import Diagnostic, Fix, Label, Span
 from optdsl.syntax import ast
@@ -74,9 +74,8 @@ def _calls(expressions: Iterable[ast.Expr], functions: Mapping[str, ast.Function
         function = functions.get(call.function)
         if function is not None:
             yield from _arguments_of(function, call)
-        elif call.function in ELEMENTWISE or call.function in ONE_TENSOR:
-            one = reduces(call) or call.function in ONE_TENSOR
-            builtin, given = Builtin(1, 1) if one else ELEMENTWISE[call.function], len(call.arguments)
+        elif (builtin := builtin_of(call)) is not None:
+            given = len(call.arguments)
             if given < builtin.least or (builtin.most is not None and given > builtin.most):
                 least = f"{builtin.least}" if builtin.most else f"at least {builtin.least}"
                 noun = "argument" if least == "1" else "arguments"

@@ -22,11 +22,12 @@ from optdsl.check.model import (
     SymbolTable,
     local_key,
 )
-from optdsl.check.vocabulary import PARAM_FACTS, reduces
+from optdsl.check.vocabulary import MATRIX_FUNCTIONS, PARAM_FACTS, reduces
 from optdsl.ir.nodes import (
     FULL,
+    PER_COLUMN,
+    PER_ROW,
     DType,
-    Extent,
     Rate,
     Shape,
     ShapeError,
@@ -43,8 +44,6 @@ from optdsl.syntax.names import display
 
 Key = tuple[ast.Symbol, bool]
 Types = dict[Key, Type | None]
-
-PER_ROW, PER_COLUMN = Shape(Extent.ROWS, Extent.ONE), Shape(Extent.ONE, Extent.COLS)
 
 _WORDS = {DType.REAL: "a number", DType.BOOL: "a flag", DType.CHOICE: "a choice"}
 
@@ -473,9 +472,25 @@ class TypeChecker:
         if expr.function in PARAM_FACTS:
             self.fact(expr)
             return real(Rate.GROUP)
-        if expr.function == "transpose":
-            return self.transposed(self.tensor(expr.arguments[0], "transposed"))
+        if expr.function in MATRIX_FUNCTIONS:
+            return self.matrix(expr)
         return self.joined(tuple(self.number(a, use) for a in expr.arguments), expr.span)
+
+    def matrix(self, expr: ast.Call) -> Type | None:
+        """The type of a function of a matrix."""
+        operand, *numbers = expr.arguments
+        type = self.tensor(operand, f"an argument of `{expr.function}`")
+        for number in numbers:
+            exponent = self.number(number, f"an argument of `{expr.function}`")
+            if exponent is not None and exponent.is_tensor:
+                self.error("E312", f"`{number.span.text}` is a tensor, and a number is needed", number.span)
+        if type is None or expr.function == "transpose":
+            return self.transposed(type)
+        if expr.function in SQUARE and type.shape.rows is not type.shape.cols:
+            mend = "`X @ Xᵀ` is square for every θ"
+            self.error("E311", f"`{operand.span.text}` is {type.shape}, not square", operand.span, "", mend)
+            return None
+        return type
 
     def fact(self, expr: ast.Call) -> None:
         """Checks ``rows(X)`` and the like: what they are asked of is a tensor, shaped as θ where that is needed."""
@@ -531,6 +546,9 @@ class TypeChecker:
 
 
 _SHOWN = {"*": "·"}
+
+SQUARE = ("identity", "matrix_power")
+"""Functions of matrices that have as many rows as columns."""
 
 _FITTING = "values per row, or per column, fit with each other and with tensors shaped like θ; transpose a matrix first"
 

@@ -32,6 +32,9 @@ only where it says ``over``."""
 PARAM_FACTS = ("dim", "rows", "cols", "numel", "machine_epsilon")
 """Functions that tell what is known of a tensor without looking at its elements."""
 
+MATRIX_FUNCTIONS = {"transpose": 1, "orthonormal": 1, "identity": 1, "matrix_power": 2}
+"""Functions of matrices, and how many arguments they take."""
+
 CASTS = ("bfloat16", "float32")
 """Functions that round to a dtype."""
 
@@ -42,9 +45,9 @@ NOT_COMPILED: dict[str, str] = {
 }
 """Functions of the language that the compiler does not lower yet, and what each is about."""
 
-FUNCTIONS = (*ELEMENTWISE, *REDUCTIONS, *PARAM_FACTS, *CASTS, "transpose", *NOT_COMPILED)
+FUNCTIONS = (*ELEMENTWISE, *REDUCTIONS, *PARAM_FACTS, *CASTS, *MATRIX_FUNCTIONS, *NOT_COMPILED)
 
-ONE_TENSOR = ("sum", "mean", "norm", "RMS", *PARAM_FACTS, *CASTS, "transpose")
+ONE_TENSOR = ("sum", "mean", "norm", "RMS", *PARAM_FACTS, *CASTS)
 """Functions of one tensor."""
 
 
@@ -74,6 +77,16 @@ CODE_NAMES = MODULE_NAMES | {
     "training_param",
 }  # fmt: skip
 """What the functions of an optimizer mean by these names: no argument and no state is called so."""
+
+
+def builtin_of(call: ast.Call) -> Builtin | None:
+    """What ``call`` calls of the functions that every spec can call; None if it is none that is compiled."""
+    if call.function in MATRIX_FUNCTIONS:
+        arity = MATRIX_FUNCTIONS[call.function]
+        return Builtin(arity, arity)
+    if reduces(call) or call.function in ONE_TENSOR:
+        return Builtin(1, 1)
+    return ELEMENTWISE.get(call.function)
 
 
 def taken_by_python(word: str) -> bool:

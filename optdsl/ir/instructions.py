@@ -29,7 +29,8 @@ class Instruction:
     - ``copy``: a's buffer takes b's value;  ``alias``: another name, no access
     - ``store``: the state ``target`` gets ``operands[0]`` as its buffer, no access
     - the reductions of :data:`~optdsl.ir.nodes.REDUCTIONS`, of a; ``matmul``: a @ b;  ``transpose``: a view of a, no
-      access;  ``bfloat16``, ``float32``: a rounded to what that dtype has
+      access;  ``orthonormal``, ``matrix_power`` (to the power of s): of a;  ``identity``: with s rows, like a, which is
+      not read;  ``bfloat16``, ``float32``: a rounded to what that dtype has
     - ``call``: the procedure ``function`` of the operands and scalars, whose places ``layout`` tells as of ``where``
     - ``scalar``: the scalar ``target`` is s, no access;  ``assign``: the scalar state ``target`` takes the value s
 
@@ -52,7 +53,7 @@ class Instruction:
         if self.op in ("alias", "choose", "store", "transpose", "scalar", "assign"):
             return 0
         written = self.target not in self.small
-        if self.op == "full_like":
+        if self.op in ("full_like", "identity"):
             return int(written)
         if self.op == "copy":
             return 2 * written

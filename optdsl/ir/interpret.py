@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from optdsl.ir.nodes import (
     FULL,
+    MATRIX_OPERATIONS,
     REDUCTIONS,
     Block,
     Const,
@@ -238,7 +239,8 @@ def _shaped(shape: Shape, param: Array) -> Array:
     if shape == FULL:
         return param
     extents = {Extent.ONE: 1, Extent.ROWS: _fact("rows", param), Extent.COLS: _fact("cols", param)}
-    return np.zeros((*param.shape[:-2], extents[shape.rows], extents[shape.cols]))
+    sizes = (extents[shape.rows], extents[shape.cols])
+    return np.zeros((*param.shape[:-2], *sizes[2 - min(param.ndim, 2) :]))
 
 
 def _fact(name: str, param: Array) -> float:
@@ -272,6 +274,16 @@ def _sign(x: Value) -> Value:
     return np.where(np.isnan(x), 0.0, np.sign(x))
 
 
+def _orthonormal(x: Array) -> Array:
+    q, r = np.linalg.qr(x)
+    return q * np.where(np.diagonal(r, axis1=-2, axis2=-1) < 0, -1.0, 1.0)[..., None, :]
+
+
+def _matrix_power(x: Array, exponent: float) -> Array:
+    values, vectors = np.linalg.eigh(x)
+    return (vectors * np.power(np.maximum(values, 0), exponent)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+
+
 def _bfloat16(x: Value) -> Value:
     """``x`` rounded to the nearest number that bfloat16 has, ties to even."""
     bits = np.asarray(x, dtype=np.float32).view(np.uint32)
@@ -279,13 +291,18 @@ def _bfloat16(x: Value) -> Value:
     return np.where(np.isnan(x), x, rounded.view(np.float32).astype(np.float64))
 
 
+def _mean(x: Array, axis: int | None = None, keepdims: bool = False) -> Value:
+    """The mean; of nothing NaN, without a warning."""
+    return np.divide(np.sum(x, axis=axis, keepdims=keepdims), x.size if axis is None else x.shape[axis])
+
+
 _FOLDS: dict[str, Callable[..., Value]] = {
     "sum": np.sum,
-    "mean": np.mean,
+    "mean": _mean,
     "norm": lambda x, **over: np.sqrt(np.sum(np.square(x), **over)),
-    "rms": lambda x, **over: np.sqrt(np.mean(np.square(x), **over)),
-    "amax": np.max,
-    "amin": np.min,
+    "rms": lambda x, **over: np.sqrt(_mean(np.square(x), **over)),
+    "amax": lambda x, **over: np.max(x, initial=-np.inf, **over),
+    "amin": lambda x, **over: np.min(x, initial=np.inf, **over),
 }
 _AXES = {"rows": -2, "cols": -1}
 
@@ -295,8 +312,15 @@ def _reduce(op: str, x: Array) -> Value:
     reduction = REDUCTIONS[op]
     fold = _FOLDS[reduction.fold]
     if reduction.over in _AXES:
-        return fold(x, axis=_AXES[reduction.over], keepdims=True)
+        matrix = np.atleast_2d(x)
+        return fold(matrix, axis=_AXES[reduction.over], keepdims=True).reshape(_reduced_shape(x, reduction.over))
     return fold(x)
+
+
+def _reduced_shape(x: Array, over: str) -> tuple[int, ...]:
+    """``x``'s shape with one entry in the dimension that is reduced; a vector is one row."""
+    axis = _AXES[over]
+    return tuple(1 if i == x.ndim + axis else size for i, size in enumerate(x.shape))
 
 
 OPERATIONS: dict[str, Callable[..., Value]] = {
@@ -324,6 +348,9 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "or": np.logical_or,
     "not": np.logical_not,
     "matmul": np.matmul,
+    "orthonormal": _orthonormal,
+    "matrix_power": _matrix_power,
+    "identity": lambda n: np.eye(int(n)),
     "transpose": lambda x: np.swapaxes(x, -1, -2),
     "bfloat16": _bfloat16,
     "float32": lambda x: np.asarray(x, dtype=np.float32).astype(np.float64),
@@ -393,14 +420,15 @@ class _Evaluator:
                 return np.float64(_fact(name, self.param))
             case Op(op, (operand,)) if op in REDUCTIONS:
                 return _reduce(op, self.tensor(operand))
+            case Op(op, args) if op in MATRIX_OPERATIONS:
+                return OPERATIONS[op](*(self.tensor(a) if a.type.is_tensor else self._present(a) for a in args))
             case Op(op, args):
                 return OPERATIONS[op](*map(self._present, args))
         raise TypeError(f"not an expression: {expr!r}")
 
     def tensor(self, expr: Expr) -> Array:
-        """``expr`` as an array: a scalar is the array that is this scalar everywhere."""
-        value = self._present(expr)
-        return value if expr.type.is_tensor else np.full(np.shape(self.param), value)
+        """``expr`` as an array of its shape: a scalar, and what one path makes of one, is it everywhere."""
+        return _filled(self._present(expr), _shaped(expr.type.shape, self.param))
 
     def _present(self, expr: Expr) -> Value:
         value = self.evaluate(expr)

@@ -350,6 +350,8 @@ class _Body:
             return self.reduction(f"{REDUCTIONS[expr.function]}_{REDUCED_OVER[expr.over]}", arguments[0], expr.span)
         if expr.function in PARAM_FACTS:
             return _fact(expr.function, arguments[0].type.shape)
+        if expr.function == "identity":
+            return ir.Op("identity", (_fact("rows", arguments[0].type.shape),))
         if expr.function == "clamp":
             value, low, high = arguments
             return fold("min", fold("max", value, low), high)

@@ -68,7 +68,9 @@ class Shape:
 
 
 FULL = Shape()
-"""The shape of θ, whatever its number of dimensions."""
+"""The shape of θ, whatever its number of dimensions. (θ of one dimension is one row, of none one number.)"""
+
+PER_ROW, PER_COLUMN = Shape(Extent.ROWS, Extent.ONE), Shape(Extent.ONE, Extent.COLS)
 
 
 class ShapeError(ValueError):
@@ -242,7 +244,7 @@ class Op:
         if len(self.args) != OPERATIONS[self.op].arity:
             raise ValueError(f"{self.op} takes {OPERATIONS[self.op].arity} arguments, not {len(self.args)}")
         dtype = OPERATIONS[self.op].result or self.args[-1].type.dtype
-        rate = Rate.ELEMENT if self.op == "full" else max(a.type.rate for a in self.args)
+        rate = Rate.ELEMENT if self.op in ("full", "identity") else max(a.type.rate for a in self.args)
         shape = FULL
         if self.op in REDUCTIONS:
             of = reduced(REDUCTIONS[self.op].over, self.args[0].type)
@@ -251,6 +253,10 @@ class Op:
             shape = product_shape(*(a.type.shape for a in self.args))
         elif self.op == "transpose":
             shape = self.args[0].type.shape.transposed
+        elif self.op == "identity":
+            (size,) = self.args
+            extent = Extent(size.name) if isinstance(size, ParamFact) else Extent.ONE
+            shape = Shape(extent, extent)
         elif rate is Rate.ELEMENT and self.op != "full":
             shape = broadcast(*(a.type.shape for a in self.args if a.type.is_tensor))
         object.__setattr__(self, "type", Type(dtype, rate, shape))
@@ -276,6 +282,8 @@ class Operation:
 
 
 _R, _B = DType.REAL, DType.BOOL
+CASTS = ("bfloat16", "float32")
+"""Operations that round to a dtype."""
 _REDUCTIONS = [(f, o) for o in ("all", "rows", "cols") for f in ("sum", "mean", "norm", "rms", "amax", "amin")]
 _REDUCTIONS += [(f, "parameters") for f in ("sum", "amax", "amin")]
 
@@ -287,14 +295,21 @@ OPERATIONS: dict[str, Operation] = {
     "select": Operation(3, None),
     "full": Operation(1, None),
     "matmul": Operation(2, _R),
+    "orthonormal": Operation(1, _R),
+    "matrix_power": Operation(2, _R),
+    "identity": Operation(1, _R),
     "transpose": Operation(1, _R),
-    **{op: Operation(1, _R) for op in ("bfloat16", "float32")},
+    **{op: Operation(1, _R) for op in CASTS},
     **{f"{fold}_{over}": Operation(1, _R) for fold, over in _REDUCTIONS},
 }
 """Every operation. ``min``, ``max`` and comparisons propagate NaN as torch's do; ``sign(0) = 0``; ``select(c, a, b)``
 is ``a`` where ``c`` holds, else ``b`` (the arm not chosen may be anything, NaN included); ``eq``/``ne`` also compare
-choices; ``full(s)`` is a tensor that is ``s`` everywhere. ``matmul`` and ``transpose`` are of the last two dimensions,
-``bfloat16`` and ``float32`` round to those dtypes. The reductions are those of :data:`REDUCTIONS`."""
+choices; ``full(s)`` is a tensor that is ``s`` everywhere. ``bfloat16`` and ``float32`` round to those dtypes.
+
+Of the matrices in the last two dimensions: ``matmul`` and ``transpose``; ``orthonormal(x)``, the Q of ``x = Q R`` in
+which R has no negative diagonal element; ``matrix_power(x, p)``, the power of a symmetric positive semidefinite matrix,
+by its eigenvalues; ``identity(n)``, where n is ``ParamFact("rows")`` or ``ParamFact("cols")``, the identity matrix with
+so many rows. The reductions are those of :data:`REDUCTIONS`."""
 
 
 @dataclass(frozen=True)
@@ -319,7 +334,10 @@ def reduced(over: str, operand: Type) -> Type:
     return Type(DType.REAL, Rate.ELEMENT, left)
 
 
-NOT_ELEMENTWISE = frozenset((*REDUCTIONS, "matmul", "transpose"))
+MATRIX_OPERATIONS = frozenset(("matmul", "transpose", "orthonormal", "matrix_power", "identity"))
+"""Operations on the matrices of the last two dimensions."""
+
+NOT_ELEMENTWISE = MATRIX_OPERATIONS.union(REDUCTIONS)
 """Operations whose result at an element follows from other elements too."""
 
 
@@ -582,7 +600,7 @@ class Program:
         """Whether rows and columns count, so that the real view of a complex θ, which has one dimension more, will not
         do."""
         ops = {n.op for x in self._everywhere() for n in walk(x) if isinstance(n, Op)}
-        sides = {op for op, of in REDUCTIONS.items() if of.over in ("rows", "cols")} | {"matmul", "transpose"}
+        sides = {op for op, of in REDUCTIONS.items() if of.over in ("rows", "cols")} | MATRIX_OPERATIONS
         return bool(self.facts) or any(s.shape != FULL for s in self.states) or not ops.isdisjoint(sides)
 
     @property

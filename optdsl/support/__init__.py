@@ -3,7 +3,7 @@
 Compiled packages carry a copy of this one. It needs torch alone (and Triton where a fused step runs on a GPU).
 """
 
-from . import facts, foreach, reductions, scalars
+from . import facts, foreach, matrices, reductions, scalars
 from .modes import TrainEvalOptimizer
 from .optimizer import BaseOptimizer
 from .state import computed_state, copied_state, full_state, matrix_state, number_state, scalar_state
@@ -18,6 +18,7 @@ __all__ = [
     "facts",
     "foreach",
     "full_state",
+    "matrices",
     "matrix_state",
     "number_state",
     "reductions",

@@ -176,33 +176,42 @@ def amin(xs: Tensors) -> Tensor:
     return _stacked([reductions.amin(x) for x in xs])
 
 
-def _equal_shapes(xs: Tensors) -> bool:
-    return all(x.shape == xs[0].shape for x in xs)
-
-
 def matmul(xs: Tensors, ys: Tensors) -> Tensors:
-    """``x @ y``: one batched product where the shapes are equal."""
-    if len(xs) > 1 and _equal_shapes(xs) and _equal_shapes(ys):
-        return torch.matmul(_stacked(xs), _stacked(ys)).unbind()
-    return [x @ y for x, y in zip(xs, ys, strict=True)]
+    """``x @ y``: one batched product for all of equal shapes."""
+    return batched(torch.matmul, xs, ys)
 
 
-def batched(function: Callable[..., Tensor], *arguments: Any) -> Tensors:
-    """``function`` of each tensor of the lists among ``arguments``, called once: on tensors that are stacked.
+def batched(function: Callable[..., Tensor], *arguments: Any) -> list[Tensor]:
+    """``function`` of each tensor of the lists among ``arguments``, in one call for all of equal shapes.
 
-    The lists are of equal length, the tensors of each of equal shape. A scalar is a number, or a vector with one entry
-    for each tensor.
+    ``function`` works on the last two dimensions. The lists are of equal length. Other arguments are numbers, or
+    vectors with one entry for each tensor.
     """
-    count = next(len(a) for a in arguments if isinstance(a, list | tuple))
-    if count == 1:
-        has_entries = [isinstance(a, list | tuple) or (isinstance(a, Tensor) and a.dim() > 0) for a in arguments]
-        return [function(*(a[0] if entries else a for a, entries in zip(arguments, has_entries, strict=True)))]
-    stacked = []
-    for argument in arguments:
-        if isinstance(argument, list | tuple):
-            stacked.append(_stacked(argument))
-        elif isinstance(argument, Tensor) and argument.dim():
-            stacked.append(argument.reshape(-1, 1, 1))
+    lists = [argument for argument in arguments if isinstance(argument, list | tuple)]
+    places: dict[tuple[torch.Size, ...], list[int]] = {}
+    for i, tensors in enumerate(zip(*lists, strict=True)):
+        places.setdefault(tuple(x.shape for x in tensors), []).append(i)
+    results: dict[int, Tensor] = {}
+    for alike in places.values():
+        if len(alike) == 1:
+            (i,) = alike
+            results[i] = function(*(_entry(argument, i) for argument in arguments))
         else:
-            stacked.append(argument)
-    return function(*stacked).unbind()
+            together = function(*(_entries(argument, alike) for argument in arguments))
+            results.update(zip(alike, together.unbind(), strict=True))
+    return [results[i] for i in range(len(results))]
+
+
+def _entry(argument: Any, i: int) -> Any:
+    """What tensor ``i`` is worked on with."""
+    per_tensor = isinstance(argument, list | tuple) or (isinstance(argument, Tensor) and argument.dim() > 0)
+    return argument[i] if per_tensor else argument
+
+
+def _entries(argument: Any, places: list[int]) -> Any:
+    """What the tensors at ``places`` are worked on with, stacked; numbers are spread over the last two dimensions."""
+    if isinstance(argument, list | tuple):
+        return torch.stack([argument[i] for i in places])
+    if isinstance(argument, Tensor) and argument.dim() > 0:
+        return torch.stack([argument[i] for i in places]).reshape(-1, 1, 1)
+    return argument

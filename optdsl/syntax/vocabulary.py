@@ -61,8 +61,8 @@ FOREIGN_WORDS = frozenset({"elif", "elsif", "elseif", "then", "end", "endif", "w
 """Those that can never name a symbol."""
 
 FUNCTIONS = frozenset(
-    "abs bfloat16 ceil clamp cols dim evaluate exp float32 floor log machine_epsilon max mean min norm numel RMS rows "
-    "sign sqrt sum support transpose".split()
+    "abs bfloat16 ceil clamp cols dim evaluate exp float32 floor identity log machine_epsilon matrix_power max mean "
+    "min norm numel orthonormal RMS rows sign sqrt sum support transpose".split()
 )
 """The closed list of built-in functions: these words call, every other name multiplies."""
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, assume, given, settings
 
-from optdsl.emit.python import PythonFunctions, emit_functions, hyperparameters, reads_step
+from optdsl.emit.python import PythonFunctions, emit_functions, fact_argument, hyperparameters, reads_step
 from optdsl.ir import interpret
 from optdsl.ir.nodes import If, Program, statements
 from optdsl.ir.passes import optimize, predicate_step_branches, split_scalars
@@ -24,9 +24,10 @@ from optdsl.ir.passes.forward import (
     inline_single_uses,
     propagate_copies,
 )
+from optdsl.ir.passes.reductions import name_reductions, simplify_reductions
 from optdsl.ir.passes.rewrite import remove_dead_code
 from optdsl.ir.passes.scalars import depends_on_device
-from optdsl.support import foreach, scalars
+from optdsl.support import facts, foreach, reductions, scalars
 from tests.strategies import Case, cases
 
 RANDOM = settings(
@@ -41,6 +42,8 @@ PASSES: dict[str, Callable[[Program], Program]] = {
     "propagate_copies": propagate_copies,
     "forget_passing_states": forget_passing_states,
     "simplify_choices": simplify_choices,
+    "simplify_reductions": simplify_reductions,
+    "name_reductions": name_reductions,
     "hoist_scalar_factors": hoist_scalar_factors,
     "factor_merges": lambda p: factor_merges(hoist_scalar_factors(p)),
     "inline_single_uses": inline_single_uses,
@@ -67,7 +70,7 @@ def assert_same(actual: Trajectory, expected: Trajectory) -> None:
 
 
 @pytest.mark.parametrize("name", PASSES)
-@given(case=cases())
+@given(case=cases() | cases(beyond=True))
 @RANDOM
 def test_passes_keep_the_meaning(name: str, case: Case) -> None:
     assume(name != "predicate_step_branches" or not decides_presence_on_device(case.program))
@@ -87,7 +90,10 @@ def run_variant(case: Case, variant: str) -> Trajectory:
     """Runs an emitted function on two equal parameters, and checks that gradients are left alone."""
     program = case.program
     functions: PythonFunctions = emit_functions(program)
-    namespace = {"torch": torch, "Tensor": torch.Tensor, "math": math, "scalars": scalars, "foreach": foreach}
+    namespace = {
+        "torch": torch, "Tensor": torch.Tensor, "math": math,
+        "scalars": scalars, "foreach": foreach, "reductions": reductions,
+    }  # fmt: skip
     text = "from __future__ import annotations\n" + getattr(functions, variant)
     exec(compile(text, f"<{variant}>", "exec"), namespace)
     function = namespace[f"_{variant}_{program.name.lower()}"]
@@ -101,6 +107,7 @@ def run_variant(case: Case, variant: str) -> Trajectory:
         for s in program.states
     }
     hypers = {name: case.hypers[name] for name in hyperparameters(program)}
+    hypers |= {fact_argument(fact): getattr(facts, fact)(params[0]) for fact in program.facts}
     result: Trajectory = []
     for t, grad in enumerate(case.grads, 1):
         grads = [torch.tensor(grad) for _ in params]
@@ -124,7 +131,7 @@ def run_variant(case: Case, variant: str) -> Trajectory:
 
 
 @pytest.mark.parametrize("variant", ["single_tensor", "multi_tensor", "capturable", "differentiable"])
-@given(case=cases())
+@given(case=cases() | cases(beyond=True))
 @RANDOM
 def test_variants_agree_with_the_interpreter(variant: str, case: Case) -> None:
     assume(variant != "capturable" or not decides_presence_on_device(case.program))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.native.harness import kernels, support
-from tests.torch_parity.cases import CASES, Case, configurations, every_case, parameters, train, trained
+from tests.torch_parity.cases import CASES, ON_CPU, Case, configurations, every_case_on_cpu, parameters, train
 
 ULPS = 16
 """How far results of a few steps may be apart, in units in the last place of the tensor's largest magnitude. Torch's
@@ -38,27 +38,27 @@ def assert_tensors_close(our: Tensor | int, their: Tensor | int, ulps: float) ->
     torch.testing.assert_close(our, their, rtol=ulps * unit, atol=ulps * unit * scale, equal_nan=True)
 
 
-@pytest.mark.parametrize(("case", "kwargs"), configurations("cpu"))
+@pytest.mark.parametrize(("case", "kwargs"), configurations("cpu", ON_CPU))
 def test_agrees_with_the_loop(case: Case, kwargs: dict[str, Any]) -> None:
     """Every configuration; several shapes and layouts, gradients that are None at times."""
     kwargs = case.accepted({k: v for k, v in kwargs.items() if k not in ("foreach", "fused", "capturable")})
     fused, loop = (
-        trained(case.ours, torch.float32, {**kwargs, **variant}, steps=5)
+        case.trained(case.ours, torch.float32, {**kwargs, **variant}, steps=5)
         for variant in ({"fused": True}, {"foreach": False})
     )
     assert_close(fused, loop)
 
 
-@every_case
+@every_case_on_cpu
 def test_agrees_in_float64(case: Case) -> None:
     fused, loop = (
-        trained(case.ours, torch.float64, variant, steps=5) for variant in ({"fused": True}, {"foreach": False})
+        case.trained(case.ours, torch.float64, variant, steps=5) for variant in ({"fused": True}, {"foreach": False})
     )
     assert_close(fused, loop)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-@every_case
+@every_case_on_cpu
 def test_half_types_compute_in_float32(case: Case, dtype: torch.dtype) -> None:
     """One step leaves what a float32 step from the same values leaves, rounded once."""
     fused = case.ours(parameters(dtype), fused=True)
@@ -86,7 +86,7 @@ def step_has_no_gradient(param: Tensor) -> bool:
     return param.grad is None
 
 
-@every_case
+@every_case_on_cpu
 def test_all_threads_together(case: Case, two_threads: None) -> None:
     """Many elements in tensors of uneven sizes, so that parts begin and end inside of them."""
     sizes = (1, 40_000, 63, 64, 65, 0, 12_345)
@@ -106,7 +106,7 @@ def test_all_threads_together(case: Case, two_threads: None) -> None:
 SPECIAL = (0.0, -0.0, 1e-45, -1e-40, 1e-38, 1.0, -1.0, 3e38, float("inf"), float("-inf"), float("nan"))
 
 
-@every_case
+@every_case_on_cpu
 def test_special_values(case: Case) -> None:
     """Subnormal numbers, infinities and NaN, in parameters and gradients, come out as from the for-loop."""
     optimizers = []

@@ -21,19 +21,25 @@ import optdsl
 SPECS = Path(__file__).parents[2] / "specs"
 
 
+STEPS = 25
+
+
 @dataclass(frozen=True)
 class Case:
     """An optimizer of ``specs/`` and its twin in torch.optim.
 
     ``rtol``: how far results may be apart after :data:`STEPS` steps, by dtype. ``foreach_rtol``: the least that this is
     with ``foreach``, where torch's own foreach computes scalars in float32 and its for-loop does not. ``accepts``: what
-    torch's errors say of arguments that work here.
+    torch's errors say of arguments that work here. ``shapes``: those of the parameters; the last is transposed.
+    ``lr_error``: what is said of a learning rate that is out of range.
     """
 
     name: str
     rtol: tuple[float, float, float] = (1e-12, 5e-6, 5e-2)
     foreach_rtol: float = 0.0
     accepts: tuple[str, ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ((3, 4), (5,), (1,), (), (0,), (4, 3))
+    lr_error: str = "Invalid learning rate: {}"
 
     def __str__(self) -> str:
         return self.name
@@ -64,6 +70,21 @@ class Case:
         """Whether it takes sparse gradients alone."""
         return self.info.only_supports_sparse_grads
 
+    def parameters(self, dtype: torch.dtype) -> list[Tensor]:
+        return parameters(dtype, self.shapes)
+
+    def trained(
+        self,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        dtype: torch.dtype,
+        kwargs: dict[str, Any],
+        steps: int = STEPS,
+    ) -> torch.optim.Optimizer:
+        """A new optimizer of :meth:`parameters` after ``steps`` steps."""
+        made = optimizer(self.parameters(dtype), **deepcopy(kwargs))
+        train(made, range(steps))
+        return made
+
     def prepare(self, params: list[Tensor]) -> None:
         """Make the gradients what the optimizer takes."""
         for param in params if self.needs_sparse else ():
@@ -90,16 +111,23 @@ CASES = (
     Case("ASGD", foreach_rtol=1e-6),
     Case("RMSprop"),
     Case("Rprop"),
+    Case(
+        "Adafactor",
+        rtol=(1e-8, 5e-6, 5e-2),
+        shapes=((3, 4), (5,), (1,), (), (2, 3, 4), (1, 5), (4, 3)),
+        lr_error="Learning rate should be >= 0 but is: {}",
+    ),
     Case("SparseAdam", rtol=(1e-8, 5e-6, 5e-2)),  # torch's step size is float32 where the learning rate is a Tensor
 )
+COMPLEX = tuple(case for case in CASES if case.info.supports_complex)
 DENSE = tuple(case for case in CASES if not case.needs_sparse)
 SPARSE = {case.name for case in CASES if case.needs_sparse}
-
-STEPS = 25
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 every_dense_case = pytest.mark.parametrize("case", DENSE, ids=str)
 """Those that take dense gradients."""
+every_complex_case = pytest.mark.parametrize("case", COMPLEX, ids=str)
+"""Those that take complex parameters."""
 
 
 def configurations(device: str, cases: tuple[Case, ...] = CASES) -> list[Any]:
@@ -121,10 +149,9 @@ def spec_of(name: str) -> Path:
     return next(path for path in SPECS.glob("*.opt") if path.stem.replace("_", "") == name.lower())
 
 
-def parameters(dtype: torch.dtype) -> list[Tensor]:
-    """Leaves of mixed shapes: 2-D, 1-D, one element, 0-dim, empty, and 2-D with the strides of a transpose."""
+def parameters(dtype: torch.dtype, shapes: tuple[tuple[int, ...], ...] = Case.shapes) -> list[Tensor]:
+    """Leaves of mixed shapes (2-D, 1-D, one element, 0-dim, empty), the last with the strides of a transpose."""
     generator = torch.Generator().manual_seed(7)
-    shapes = ((3, 4), (5,), (1,), (), (0,), (4, 3))
     values = [torch.randn(shape, dtype=dtype, generator=generator) for shape in shapes]
     values[-1] = values[-1].t()
     return [value.requires_grad_() for value in values]
@@ -158,15 +185,6 @@ def train(optimizer: torch.optim.Optimizer, steps: range) -> None:
         optimizer.step()
 
 
-def trained(
-    optimizer: Callable[..., torch.optim.Optimizer], dtype: torch.dtype, kwargs: dict[str, Any], steps: int = STEPS
-) -> torch.optim.Optimizer:
-    """A new optimizer of :func:`parameters` after ``steps`` steps."""
-    made = optimizer(parameters(dtype), **deepcopy(kwargs))
-    train(made, range(steps))
-    return made
-
-
 def assert_agree(ours: torch.optim.Optimizer, torchs: torch.optim.Optimizer, rtol: float) -> bool:
     """Parameters and states agree, with equal keys, dtypes and devices. Returns whether they are equal bit by bit."""
     bits = True
@@ -187,3 +205,8 @@ def _assert_close(our: Any, their: Any, rtol: float, what: str) -> bool:
     scale = their.detach().abs().max().item() if their.numel() else 0.0
     torch.testing.assert_close(our, their, rtol=rtol, atol=rtol * scale, msg=lambda text: f"{what}: {text}")
     return torch.equal(our, their)
+
+
+ON_CPU = tuple(case for case in CASES if "native" in case.ours._kernels)
+every_case_on_cpu = pytest.mark.parametrize("case", ON_CPU, ids=str)
+"""Those that have a fused step on the CPU."""

@@ -12,10 +12,9 @@ from tests.torch_parity.cases import (
     assert_agree,
     configurations,
     every_case,
+    every_complex_case,
     every_dense_case,
-    parameters,
     train,
-    trained,
 )
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
@@ -34,21 +33,21 @@ def with_capturable(configurations: list[Any]) -> list[Any]:
 def test_every_configuration(
     case: Case, kwargs: dict[str, Any], variant: dict[str, Any], dtype: torch.dtype, record_property: Any
 ) -> None:
-    ours, torchs = (trained(cls, dtype, {**kwargs, **variant}) for cls in case.constructors)
+    ours, torchs = (case.trained(cls, dtype, {**kwargs, **variant}) for cls in case.constructors)
     record_property("bits", assert_agree(ours, torchs, case.tolerance(dtype, variant)))
 
 
 @pytest.mark.parametrize(("case", "kwargs"), configurations("cpu"))
 def test_the_variants_agree_with_each_other(case: Case, kwargs: dict[str, Any]) -> None:
     """More closely than torch's own, where those compute scalars in different dtypes."""
-    assert_agree(*(trained(case.ours, torch.float64, {**kwargs, **v}) for v in VARIANTS.values()), rtol=1e-12)
+    assert_agree(*(case.trained(case.ours, torch.float64, {**kwargs, **v}) for v in VARIANTS.values()), rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", (torch.complex128, torch.complex64), ids=("complex128", "complex64"))
 @every_variant
-@every_dense_case
+@every_complex_case
 def test_complex_parameters(case: Case, variant: dict[str, Any], dtype: torch.dtype) -> None:
-    ours, torchs = (trained(cls, dtype, variant) for cls in case.constructors)
+    ours, torchs = (case.trained(cls, dtype, variant) for cls in case.constructors)
     assert_agree(ours, torchs, case.tolerance(dtype, variant))
 
 
@@ -58,7 +57,7 @@ def test_parameters_of_several_dtypes_in_one_group(case: Case, variant: dict[str
     optimizers = []
     dtypes = (*DTYPES, torch.complex64) if case.info.supports_complex else DTYPES
     for cls in case.constructors:
-        params = [p for dtype in dtypes for p in parameters(dtype)]
+        params = [p for dtype in dtypes for p in case.parameters(dtype)]
         optimizers.append(cls(params, **variant))
         train(optimizers[-1], range(5))
     assert_agree(*optimizers, rtol=case.tolerance(torch.bfloat16))
@@ -69,7 +68,7 @@ def test_parameters_of_several_dtypes_in_one_group(case: Case, variant: dict[str
 def test_groups_with_their_own_arguments(case: Case, variant: dict[str, Any]) -> None:
     optimizers = []
     for cls in case.constructors:
-        params = parameters(torch.float64)
+        params = case.parameters(torch.float64)
         groups = [{"params": params[:2], "lr": 0.5}, {"params": params[2:4], "maximize": True}]
         optimizer = cls(groups, lr=0.1, **variant)
         train(optimizer, range(5))
@@ -83,12 +82,12 @@ def test_groups_with_their_own_arguments(case: Case, variant: dict[str, Any]) ->
 @every_case
 def test_the_two_variants_can_alternate(case: Case, variant: dict[str, Any]) -> None:
     """A change of ``foreach`` between steps changes nothing else."""
-    ours = trained(case.ours, torch.float64, variant, steps=4)
+    ours = case.trained(case.ours, torch.float64, variant, steps=4)
     ours.param_groups[0]["foreach"] = not variant["foreach"]
     train(ours, range(4, 8))
     assert_agree(
         ours,
-        trained(case.constructors[1], torch.float64, variant, steps=8),
+        case.trained(case.constructors[1], torch.float64, variant, steps=8),
         rtol=case.tolerance(torch.float64, variant),
     )
 
@@ -97,8 +96,8 @@ def test_the_two_variants_can_alternate(case: Case, variant: dict[str, Any]) -> 
 @every_case
 def test_a_learning_rate_in_a_tensor(case: Case, variant: dict[str, Any]) -> None:
     lr = torch.tensor([0.125], dtype=torch.float64)
-    ours = trained(case.ours, torch.float64, {**variant, "lr": lr}, steps=4)
-    scheduled = trained(case.constructors[1], torch.float64, {**variant, "lr": 0.125}, steps=4)
+    ours = case.trained(case.ours, torch.float64, {**variant, "lr": lr}, steps=4)
+    scheduled = case.trained(case.constructors[1], torch.float64, {**variant, "lr": 0.125}, steps=4)
     assert_agree(ours, scheduled, rtol=case.tolerance(torch.float64, variant))
     assert isinstance(ours.param_groups[0]["lr"], torch.Tensor)
 
@@ -115,7 +114,7 @@ def test_a_learning_rate_in_a_tensor(case: Case, variant: dict[str, Any]) -> Non
 @pytest.mark.parametrize(("case", "kwargs"), with_capturable(configurations("cuda")))
 def test_capturable(case: Case, kwargs: dict[str, Any], variant: dict[str, Any], dtype: torch.dtype) -> None:
     """Step counts are float32 tensors here, and so is what follows from them."""
-    ours, torchs = (trained(cls, dtype, {**kwargs, **variant}) for cls in case.constructors)
+    ours, torchs = (case.trained(cls, dtype, {**kwargs, **variant}) for cls in case.constructors)
     assert_agree(ours, torchs, rtol=5e-6)
 
 
@@ -127,4 +126,4 @@ def test_capturable_needs_a_device_that_can_capture(case: Case, variant: dict[st
         with pytest.raises(
             AssertionError, match=r"^If capturable=True, params.* must be on supported devices: \['cuda',"
         ):
-            trained(cls, torch.float32, {"capturable": True, **variant}, steps=1)
+            case.trained(cls, torch.float32, {"capturable": True, **variant}, steps=1)

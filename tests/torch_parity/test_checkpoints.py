@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.torch_parity.cases import Case, assert_agree, every_case, parameters, train, trained
+from tests.torch_parity.cases import Case, assert_agree, every_case, train
 
 CONFIGURATIONS = (
     {},
@@ -47,7 +47,7 @@ def continued(
 @every_case
 def test_a_checkpoint_of_torchs_goes_on_in_ours(case: Case, kwargs: dict[str, Any], dtype: torch.dtype) -> None:
     skip_if_complex_is_refused(case, dtype)
-    torchs = trained(case.torchs, dtype, case.accepted(kwargs), steps=4)
+    torchs = case.trained(case.torchs, dtype, case.accepted(kwargs), steps=4)
     ours = continued(case.ours, torchs, {})
     for optimizer in (torchs, ours):
         train(optimizer, range(4, 8))
@@ -62,7 +62,7 @@ def test_a_checkpoint_of_ours_goes_on_in_torchs(case: Case, kwargs: dict[str, An
     skip_if_complex_is_refused(case, dtype)
     kwargs = case.accepted(kwargs)
     continued_twice = [
-        continued(case.torchs, trained(cls, dtype, kwargs, steps=4), {}) for cls in (case.ours, case.torchs)
+        continued(case.torchs, case.trained(cls, dtype, kwargs, steps=4), {}) for cls in (case.ours, case.torchs)
     ]
     for optimizer in continued_twice:
         train(optimizer, range(4, 8))
@@ -71,7 +71,7 @@ def test_a_checkpoint_of_ours_goes_on_in_torchs(case: Case, kwargs: dict[str, An
 
 @every_case
 def test_group_keys_hold_those_of_torch(case: Case) -> None:
-    ours, torchs = (trained(cls, torch.float32, {}, steps=2).state_dict() for cls in (case.ours, case.torchs))
+    ours, torchs = (case.trained(cls, torch.float32, {}, steps=2).state_dict() for cls in (case.ours, case.torchs))
     for our_group, their_group in zip(ours["param_groups"], torchs["param_groups"], strict=True):
         assert their_group.items() <= our_group.items()
     assert {k: list(v) for k, v in ours["state"].items()} == {k: list(v) for k, v in torchs["state"].items()}
@@ -79,10 +79,10 @@ def test_group_keys_hold_those_of_torch(case: Case) -> None:
 
 @every_case
 def test_loaded_state_is_a_copy(case: Case) -> None:
-    source = trained(case.ours, torch.float64, {}, steps=4)
+    source = case.trained(case.ours, torch.float64, {}, steps=4)
     state_dict = source.state_dict()
     before = copy.deepcopy(state_dict)
-    optimizer = case.ours(parameters(torch.float64))
+    optimizer = case.ours(case.parameters(torch.float64))
     optimizer.load_state_dict(state_dict)
     train(optimizer, range(4, 6))
     torch.testing.assert_close(state_dict, before, rtol=0, atol=0)
@@ -91,8 +91,8 @@ def test_loaded_state_is_a_copy(case: Case) -> None:
 @every_case
 def test_scalars_keep_their_dtype(case: Case) -> None:
     """Loading casts states to the parameter's dtype, but not those that are one number per parameter."""
-    source = trained(case.ours, torch.bfloat16, {}, steps=4)
-    optimizer = case.ours(parameters(torch.bfloat16))
+    source = case.trained(case.ours, torch.bfloat16, {}, steps=4)
+    optimizer = case.ours(case.parameters(torch.bfloat16))
     optimizer.load_state_dict(saved(source))
     for param, state in optimizer.state.items():
         for key, value in state.items():
@@ -110,7 +110,7 @@ def test_scalars_keep_their_dtype(case: Case) -> None:
 @every_case
 def test_older_checkpoints(case: Case) -> None:
     """Those of before an argument existed, and of before scalar states were tensors."""
-    source = trained(case.torchs, torch.float64, {}, steps=4)
+    source = case.trained(case.torchs, torch.float64, {}, steps=4)
     state_dict = copy.deepcopy(source.state_dict())
     for group in state_dict["param_groups"]:
         for key in ("maximize", "foreach", "capturable", "differentiable", "fused"):
@@ -121,7 +121,7 @@ def test_older_checkpoints(case: Case) -> None:
 
     optimizer = case.ours([p.detach().clone().requires_grad_() for p in source.param_groups[0]["params"]])
     optimizer.load_state_dict(state_dict)
-    for key, value in case.ours(parameters(torch.float64)).defaults.items():
+    for key, value in case.ours(case.parameters(torch.float64)).defaults.items():
         assert optimizer.param_groups[0][key] == value
     for each in (source, optimizer):
         train(each, range(4, 6))
@@ -130,7 +130,7 @@ def test_older_checkpoints(case: Case) -> None:
 
 @every_case
 def test_an_older_pickle(case: Case) -> None:
-    optimizer = trained(case.ours, torch.float32, {}, steps=2)
+    optimizer = case.trained(case.ours, torch.float32, {}, steps=2)
     state = copy.deepcopy(optimizer.__getstate__())
     expected = copy.deepcopy(optimizer.param_groups[0])
     for key in list(state["param_groups"][0]):
@@ -148,7 +148,7 @@ def test_an_older_pickle(case: Case) -> None:
 def test_default_dtype_float64(case: Case) -> None:
     torch.set_default_dtype(torch.float64)
     try:
-        ours, torchs = (trained(cls, torch.float32, {}, steps=2) for cls in (case.ours, case.torchs))
+        ours, torchs = (case.trained(cls, torch.float32, {}, steps=2) for cls in (case.ours, case.torchs))
     finally:
         torch.set_default_dtype(torch.float32)
     assert_agree(ours, torchs, case.tolerance(torch.float32))

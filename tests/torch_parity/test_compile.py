@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from tests.torch_parity.cases import Case, assert_agree, every_dense_case, gradients, parameters
+from tests.torch_parity.cases import Case, assert_agree, every_dense_case, gradients
 
 VARIANTS = {"loop": {}, "foreach": {"foreach": True}}
 
 
 def compiled(
-    cls: type[torch.optim.Optimizer], kwargs: dict[str, Any], steps: int = 4
+    case: Case, cls: type[torch.optim.Optimizer], kwargs: dict[str, Any], steps: int = 4
 ) -> tuple[torch.optim.Optimizer, int]:
     """An optimizer after steps that were compiled, and how many graphs that took."""
     torch._dynamo.reset()
     counter = CompileCounterWithBackend("aot_eager")
-    params = [param for param in parameters(torch.float32) if param.numel()]
+    params = [param for param in case.parameters(torch.float32) if param.numel()]
     optimizer = cls(params, **kwargs)
     step = torch.compile(optimizer.step, backend=counter)
     for i in range(steps):
@@ -34,10 +34,10 @@ def compiled(
 @every_dense_case
 def test_compiled_step(case: Case, variant: dict[str, Any]) -> None:
     kwargs = case.accepted({**variant, "weight_decay": 0.1})
-    ours, graphs = compiled(case.ours, kwargs)
-    torchs, torchs_graphs = compiled(case.torchs, kwargs)
+    ours, graphs = compiled(case, case.ours, kwargs)
+    torchs, torchs_graphs = compiled(case, case.torchs, kwargs)
     assert_agree(ours, torchs, rtol=5e-6)
-    assert graphs <= torchs_graphs
+    assert graphs <= max(torchs_graphs, 1)  # torch gives up on one that reads a norm on the host
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -46,7 +46,7 @@ def test_a_learning_rate_in_a_tensor_needs_no_new_graph(case: Case) -> None:
     torch._dynamo.reset()
     counter = CompileCounterWithBackend("eager")
     lr = torch.tensor(0.125)
-    ours, plain = case.ours(parameters(torch.float32), lr=lr), case.ours(parameters(torch.float32), lr=0.125)
+    ours, plain = case.ours(case.parameters(torch.float32), lr=lr), case.ours(case.parameters(torch.float32), lr=0.125)
     compiled_step = torch.compile(ours.step, backend=counter)
     graphs = []
     for i, value in enumerate((0.125, 0.25, 0.5, 0.0625)):

@@ -10,7 +10,7 @@ import pytest
 import torch
 import triton
 
-from tests.torch_parity.cases import Case, assert_agree, every_case, every_dense_case, parameters, train, trained
+from tests.torch_parity.cases import Case, assert_agree, every_case, every_dense_case, train
 from tests.triton.harness import faithful_interpreter
 
 pytestmark = pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
@@ -35,7 +35,7 @@ def test_agrees_with_the_loop(case: Case) -> None:
     """Two groups, gradients that are None, the first ones late."""
     optimizers = []
     for cls, fused in ((case.ours, True), (case.torchs, None)):
-        params = parameters(torch.float32)
+        params = case.parameters(torch.float32)
         groups = [{"params": params[:3], "lr": 0.5}, {"params": params[3:], "maximize": True}]
         optimizers.append(cls(groups, **({"fused": True} if fused else {})))
         train(optimizers[-1], range(3))
@@ -45,7 +45,7 @@ def test_agrees_with_the_loop(case: Case) -> None:
 @every_dense_case
 def test_grad_scaler_leaves_unscaling_to_the_kernel(case: Case) -> None:
     """A step with an infinite gradient changes nothing, be it the first one."""
-    param = torch.ones(3, requires_grad=True)
+    param = torch.ones(3, 1, requires_grad=True)
     plain = param.detach().clone().requires_grad_()
     ours, reference = case.ours([param], lr=0.1, fused=True), case.torchs([plain], lr=0.1)
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=1000)
@@ -53,7 +53,7 @@ def test_grad_scaler_leaves_unscaling_to_the_kernel(case: Case) -> None:
         for optimizer in (ours, reference):
             optimizer.zero_grad()
         scaler.scale((param * factor).sum()).backward()
-        assert torch.isinf(param.grad).all() or torch.equal(param.grad, factor * scaler.get_scale() * torch.ones(3))
+        assert torch.isinf(param.grad).all() or torch.equal(param.grad, factor * scaler.get_scale() * torch.ones(3, 1))
         scaler.step(ours)
         scaler.update()
         if factor < float("inf"):
@@ -64,7 +64,7 @@ def test_grad_scaler_leaves_unscaling_to_the_kernel(case: Case) -> None:
 
 @every_case
 def test_checkpoint_moves_between_fused_and_not(case: Case) -> None:
-    fused = trained(case.ours, torch.float32, {"fused": True}, steps=2)
+    fused = case.trained(case.ours, torch.float32, {"fused": True}, steps=2)
     plain = case.ours([p.detach().clone().requires_grad_() for p in fused.param_groups[0]["params"]])
     state_dict = fused.state_dict()
     state_dict["param_groups"][0]["fused"] = None
@@ -78,7 +78,7 @@ def test_checkpoint_moves_between_fused_and_not(case: Case) -> None:
 def test_a_fused_group_beside_one_that_is_not(case: Case) -> None:
     optimizers = []
     for fused in (True, None):
-        params = parameters(torch.float32)
+        params = case.parameters(torch.float32)
         optimizers.append(case.ours([{"params": params[:3], "fused": fused}, {"params": params[3:]}]))
         train(optimizers[-1], range(2))
     assert_agree(*optimizers, rtol=5e-6)

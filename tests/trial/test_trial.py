@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from optdsl.cli import trying
 from optdsl.cli.app import app
+from optdsl.compiler import check_files
+from optdsl.loader import load
 from optdsl.trial import command
 from optdsl.trial.problems import PROBLEMS, quadratic, rosenbrock
 from optdsl.trial.run import Contestant, best_outcome, run, state_bytes, step_times
@@ -76,3 +78,17 @@ def test_a_spec_with_mistakes_is_not_run(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["try", str(broken), "-o", str(tmp_path / "out")])
     assert result.exit_code == 1 and "error[" in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_what_has_no_default_is_told(tmp_path: Path) -> None:
+    spec = tmp_path / "open.opt"
+    text = (SPECS / "sgd.opt").read_text(encoding="utf-8")
+    spec.write_text(text.replace("γ (lr) = 1e-3 ", "γ (lr) ").replace("μ (momentum) = 0 ", "μ (momentum) "), "utf-8")
+    result = CliRunner().invoke(app, ["try", str(spec)])
+    assert result.exit_code == 1
+    assert "`SGD` cannot be tried: `lr` and `momentum` have no default" in result.output
+
+
+def test_a_shipped_spec_is_found_again() -> None:
+    (unit,) = check_files(["adam"]).units
+    assert load(unit.source.name).Adam.__name__ == load("adam").Adam.__name__ == "Adam"

@@ -27,8 +27,8 @@ WIDTH = 120
 """Prose is folded to this width."""
 
 SUPPORT = (
-    "computed_state", "copied_state", "facts", "foreach", "full_state", "matrix_state", "number_state", "reductions",
-    "scalar_state", "scalars",
+    "computed_state", "copied_state", "facts", "foreach", "full_state", "matrices", "matrix_state", "number_state",
+    "reductions", "scalar_state", "scalars",
 )  # fmt: skip
 """What a module may need of ``_support`` besides the base class."""
 
@@ -216,7 +216,7 @@ def _initial(program: Program, state: State) -> str:
     if initial == Param():
         return "copied_state(param)"
     reads_param = any(isinstance(n, Param) for n in walk(initial))
-    value = (tensor_printer if reads_param else printer)(program)(initial)
+    value = (tensor_printer if reads_param or initial.type.is_tensor else printer)(program)(initial)
     if state.rate is Rate.STEP:
         return f"scalar_state({value}, param, group)"
     if state.rate is Rate.TENSOR:

@@ -4,9 +4,18 @@ from optdsl.emit.python.functions import (
     PythonFunctions,
     emit_functions,
     emit_switches,
+    fact_argument,
     hyperparameters,
     reads_step,
     selected,
 )
 
-__all__ = ["PythonFunctions", "emit_functions", "emit_switches", "hyperparameters", "reads_step", "selected"]
+__all__ = [
+    "PythonFunctions",
+    "emit_functions",
+    "emit_switches",
+    "fact_argument",
+    "hyperparameters",
+    "reads_step",
+    "selected",
+]

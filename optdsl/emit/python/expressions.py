@@ -156,6 +156,10 @@ class TensorPrinter(HostPrinter):
                 return reduction(op, self(operand)), _ATOM
             case Op("matmul", (a, b)):
                 return f"{self.within(a, _PRODUCT)} @ {self.within(b, _SIGN)}", _PRODUCT
+            case Op("orthonormal" | "matrix_power" as op, args):
+                return f"matrices.{op}({', '.join(self(a) for a in args)})", _ATOM
+            case Op("identity", (a,)):
+                return f"matrices.identity({self(a)}, param)", _ATOM
             case Op("transpose", (a,)):
                 return f"{self.within(a, _ATOM)}.mT", _ATOM
             case Op("bfloat16" | "float32" as op, (a,)):

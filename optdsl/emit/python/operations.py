@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from optdsl.emit.python.expressions import HostPrinter, reduction
 from optdsl.ir.instructions import Branch, Code, Instruction, instructions
-from optdsl.ir.nodes import REDUCTIONS, DType, Expr, Op, Rate
+from optdsl.ir.nodes import CASTS, MATRIX_OPERATIONS, REDUCTIONS, DType, Expr, Op, Rate
 
 LINE = 110
 """Emitted lines are kept within this many columns where they can be broken."""
@@ -114,7 +114,7 @@ class LoopPrinter:
     def statement(self, i: Instruction) -> str:
         method = self.method(i)
         if i.op in ("scalar", "transpose", "call"):
-            return f"{i.target} = {whole(i, self.scalar)}"
+            return f"{i.target} = {whole(i, [self.scalar(s) for s in i.scalars])}"
         if i.op == "assign":
             return f"{plural(i.target)}[i].copy_({self.scalar(i.scalars[0])})"
         if i.op == "alias":
@@ -144,8 +144,8 @@ class LoopPrinter:
             case "full_like":
                 module = "scalars" if i.scalars[0].type.rate is Rate.TENSOR else "torch"
                 return f"{module}.full_like({a}, {s[0]}{_dtype(i)})"
-            case op if op in REDUCTIONS or op in ("matmul", "bfloat16", "float32"):
-                return whole(i, self.scalar)
+            case op if op in REDUCTIONS or op in MATRIX_OPERATIONS or op in CASTS:
+                return whole(i, s)
             case "rpow":
                 return f"{prefix}pow({s[0]}, {a})"
             case "where":
@@ -169,19 +169,23 @@ def scaled_on_device(i: Instruction) -> bool:
     return i.op == "add" and len(i.operands) == 2 and bool(i.scalars) and i.scalars[0].type.rate is Rate.TENSOR
 
 
-def whole(i: Instruction, scalar: Callable[[Expr], str]) -> str:
+def whole(i: Instruction, scalars: list[str]) -> str:
     """An operation that is no elementwise function of its operands, on one tensor of each."""
     match i.op:
         case "scalar":
-            return scalar(i.scalars[0])
+            return scalars[0]
         case "matmul":
             return f"{i.operands[0]} @ {i.operands[1]}"
         case "transpose":
             return f"{i.operands[0]}.mT"
+        case "orthonormal" | "matrix_power" as op:
+            return f"matrices.{op}({', '.join((*i.operands, *scalars))})"
+        case "identity":
+            return f"matrices.identity({scalars[0]}, {i.operands[0]})"
         case "bfloat16" | "float32" as op:
             return f"scalars.rounded({i.operands[0]}, torch.{op})"
         case "call":
-            return f"_{i.function.lower()}({', '.join(where_arguments(i, [scalar(s) for s in i.scalars]))})"
+            return f"_{i.function.lower()}({', '.join(where_arguments(i, scalars))})"
         case op:
             return reduction(op, i.operands[0])
 
@@ -307,6 +311,8 @@ class ForeachPrinter:
                 return f"torch._foreach_{op}{suffix}({lists[0]})"
             case "matmul":
                 return f"foreach.matmul({lists[0]}, {lists[1]})"
+            case "orthonormal" | "matrix_power" as op:
+                return f"foreach.batched(matrices.{op}, {', '.join((*lists, *scalars))})"
             case "call":
                 return f"foreach.batched(_{i.function.lower()}, {', '.join(where_arguments(i, scalars, lists))})"
             case _:
@@ -398,8 +404,8 @@ def _single(i: Instruction, s: list[str], device_scalars: bool) -> str:
         case "full_like":
             on_device = device_scalars or i.scalars[0].type.rate is Rate.TENSOR
             return f"{'scalars' if on_device else 'torch'}.full_like({a}, {s[0]}{_dtype(i)})"
-        case op if op in REDUCTIONS or op in ("transpose", "bfloat16", "float32"):
-            return whole(i, str)
+        case op if op in REDUCTIONS or op in MATRIX_OPERATIONS or op in CASTS:
+            return whole(i, s)
         case "rpow":
             return f"torch.pow({s[0]}, {a})"
         case "where":

@@ -9,7 +9,9 @@ from itertools import product
 
 from optdsl.ir.instructions import Instruction
 from optdsl.ir.nodes import (
+    CASTS,
     FULL,
+    MATRIX_OPERATIONS,
     REDUCTIONS,
     Call,
     Const,
@@ -194,7 +196,14 @@ class Cover:
                 return self.emit("matmul", factors, role=role, can_reuse=False, shape=x.type.shape)
             case Op("transpose", (a,)):
                 return self.transposed(self.value(a, role), role)
-            case Op("bfloat16" | "float32" as op, (a,)):
+            case Op("identity", (size,)):
+                like = Place("param", frozenset(("param",)))
+                return self.emit("identity", (like,), (size,), role, can_reuse=False, shape=x.type.shape)
+            case Op("orthonormal", (a,)):
+                return self.emit("orthonormal", (self.value(a, role),), role=role, can_reuse=False)
+            case Op("matrix_power", (a, exponent)):
+                return self.emit("matrix_power", (self.value(a, role),), (exponent,), role, can_reuse=False)
+            case Op(op, (a,)) if op in CASTS:
                 return self.emit(op, (self.value(a, role),), role=role, can_reuse=False)
             case Call(function, args):
                 layout = "".join("t" if is_tensor(a) else "s" for a in args)
@@ -521,7 +530,7 @@ class Cover:
 
 def _has_out(i: Instruction) -> bool:
     """Whether the operation can write into a given buffer."""
-    without = ("choose", "clone", "call", "transpose", "bfloat16", "float32", *REDUCTIONS)
+    without = ("choose", "clone", "call", *MATRIX_OPERATIONS, *CASTS, *REDUCTIONS)
     return i.op not in without and not (i.op == "where" and i.scalars)
 
 

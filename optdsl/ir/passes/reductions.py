@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 
 from optdsl.ir.nodes import (
     REDUCTIONS,
@@ -10,6 +11,7 @@ from optdsl.ir.nodes import (
     Const,
     Expr,
     Extent,
+    If,
     Let,
     Op,
     Program,
@@ -18,8 +20,10 @@ from optdsl.ir.nodes import (
     children,
     mul,
     power,
+    statements,
     with_children,
 )
+from optdsl.ir.passes.forward import defined_names
 from optdsl.ir.passes.rewrite import map_program
 
 _OF_SQUARES = {"sum": "norm", "mean": "rms"}
@@ -50,33 +54,40 @@ def _simplified(x: Expr) -> Expr:
 
 def name_reductions(program: Program) -> Program:
     """Every reduction to a scalar has a statement of its own."""
-    return program.with_body(_block(program.body))
+    return program.with_body(_Namer(program).block(program.body))
 
 
-def _block(block: Block) -> Block:
-    result: list[Stmt] = []
-    for stmt in block:
-        if isinstance(stmt, Let):
-            is_reduction = stmt.state is None and _to_scalar(stmt.value)
-            parts = children(stmt.value) if is_reduction else (stmt.value,)
+class _Namer:
+    def __init__(self, program: Program):
+        self.taken = {name for stmt in statements(program.body) for name in defined_names(stmt)}
+
+    def block(self, block: Block) -> Block:
+        result: list[Stmt] = []
+        for stmt in block:
+            if isinstance(stmt, If):
+                result.append(replace(stmt, then=self.block(stmt.then), orelse=self.block(stmt.orelse)))
+                continue
             named: list[Let] = []
-            parts = tuple(_named(part, stmt, named) for part in parts)
-            result += [*named, replace(stmt, value=with_children(stmt.value, parts) if is_reduction else parts[0])]
-        else:
-            result.append(replace(stmt, then=_block(stmt.then), orelse=_block(stmt.orelse)))
-    return tuple(result)
+            if stmt.state is None and _to_scalar(stmt.value):
+                parts = tuple(self.named(part, stmt, named) for part in children(stmt.value))
+                value = with_children(stmt.value, parts)
+            else:
+                value = self.named(stmt.value, stmt, named)
+            result += [*named, replace(stmt, value=value)]
+        return tuple(result)
 
-
-def _named(x: Expr, within: Let, named: list[Let]) -> Expr:
-    """``x`` with its reductions to scalars as references to statements that are added to ``named``."""
-    args = tuple(_named(a, within, named) for a in children(x))
-    new = with_children(x, args) if args else x
-    if not _to_scalar(new):
-        return new
-    fold = REDUCTIONS[new.op].fold if isinstance(new, Op) else ""
-    let = Let(f"{fold}.{within.name}.{len(named)}", new, span=within.span)
-    named.append(let)
-    return let.ref
+    def named(self, x: Expr, within: Let, named: list[Let]) -> Expr:
+        """``x`` with its reductions to scalars as references to statements that are added to ``named``."""
+        args = tuple(self.named(a, within, named) for a in children(x))
+        new = with_children(x, args) if args else x
+        if not _to_scalar(new):
+            return new
+        fold = REDUCTIONS[new.op].fold if isinstance(new, Op) else ""
+        name = next(name for n in count(1) if (name := f"{fold}.{n}") not in self.taken)
+        self.taken.add(name)
+        let = Let(name, new, span=within.span)
+        named.append(let)
+        return let.ref
 
 
 def _to_scalar(x: Expr) -> bool:

@@ -158,10 +158,25 @@ def to_sum(x: Expr, nonnegative: Callable[[Expr], bool] = lambda _: False) -> Su
             outer, rest = _square_root(inner.coefficient, nonnegative)
             radicand = from_term(Term(rest, inner.numerator, inner.denominator))
             return (Term(outer, (Op("sqrt", (radicand,)),)),)
+        case Op("matmul", (a, b)):
+            left, right = _as_term(a, nonnegative), _as_term(b, nonnegative)
+            return (Term(left.coefficient * right.coefficient, (Op("matmul", (_unscaled(left), _unscaled(right))),)),)
+        case Op(op, (a,)) if op in LINEAR:
+            inner = _as_term(a, nonnegative)
+            return (Term(inner.coefficient, (Op(op, (_unscaled(inner),)),)),)
         case Op():
             return (Term(Coefficient(), (with_children(x, tuple(canonical(a, nonnegative) for a in x.args)),)),)
         case _:
             return (Term(Coefficient(), (x,)),)
+
+
+LINEAR = frozenset(("transpose", "sum_rows", "sum_cols", "mean_rows", "mean_cols"))
+"""Operations on one tensor that a factor passes through."""
+
+
+def _unscaled(term: Term) -> Expr:
+    """``term`` without its coefficient."""
+    return from_term(replace(term, coefficient=Coefficient()))
 
 
 def _negated(term: Term) -> Term:
