@@ -68,7 +68,12 @@ def _tensors(values: Iterable[Any], size: int) -> Iterable[int]:
     """An identity for each whole tensor among ``values``; a list of tensors stands for its first one."""
     for value in values:
         first = value[0] if isinstance(value, list | tuple) and value else value
-        if isinstance(first, Tensor) and first.numel() == size and not first.is_sparse and first.dtype is not torch.int64:
+        if (
+            isinstance(first, Tensor)
+            and first.numel() == size
+            and not first.is_sparse
+            and first.dtype is not torch.int64
+        ):
             yield first.data_ptr()
 
 
