@@ -26,6 +26,7 @@ from optdsl.compiler import Unit, check_files  # noqa: E402
 from optdsl.emit.latex import latex  # noqa: E402
 from optdsl.explain import Example, codes  # noqa: E402
 from optdsl.explain import page as explanation  # noqa: E402
+from optdsl.ir.procedures import FlatProgram  # noqa: E402
 from optdsl.render import render_all  # noqa: E402
 
 GALLERY = ROOT / "docs" / "gallery"
@@ -84,6 +85,38 @@ single pass over memory needs, which is what the fused kernel does.
 </details>
 """
 
+FLAT_PAGE = """\
+# {name}
+
+{summary}
+
+```math
+{latex}
+```
+
+## Spec
+
+[`specs/{spec}`](../../specs/{spec})
+
+```
+{text}
+```
+
+## Signature
+
+```python
+{signature}
+```
+
+## Code
+
+All parameters are one vector, of which `point` is the parameters and the closure: there is one variant, and no kernel.
+
+```python
+{code}
+```
+"""
+
 INDEX = """\
 # Gallery
 
@@ -140,18 +173,27 @@ a few statements stands in a step that begins with Adam's averages `m_t` and `v_
 
 def page(unit: Unit) -> str:
     """The page of one optimizer."""
+    if isinstance(unit.program, FlatProgram):
+        return FLAT_PAGE.format(**described(unit), code=show_stage(unit, Stage.LOOP).strip("\n"))
     stages = {stage.value: show_stage(unit, stage).strip("\n") for stage in (Stage.LOOP, Stage.FOREACH, Stage.TRITON)}
     return PAGE.format(
-        name=unit.program.name,
-        summary=summary(unit),
-        latex=box(unit),
-        spec=Path(unit.source.name).name,
-        text=unit.source.text.strip("\n"),
-        signature=signature(show_stage(unit, Stage.CLASS)),
+        **described(unit),
         unit="Tensors of stored entries" if unit.program.stored_only else "Whole tensors",
         cost=show_cost(unit),
         **stages,
     )
+
+
+def described(unit: Unit) -> dict[str, str]:
+    """What every page says of its optimizer."""
+    return {
+        "name": unit.program.name,
+        "summary": summary(unit),
+        "latex": box(unit),
+        "spec": Path(unit.source.name).name,
+        "text": unit.source.text.strip("\n"),
+        "signature": signature(show_stage(unit, Stage.CLASS)),
+    }
 
 
 def zoo() -> str:

@@ -20,6 +20,7 @@ from optdsl import __version__
 from optdsl.check.model import CheckedOptimizer
 from optdsl.files import read_import, read_spec, whole_file
 from optdsl.ir.nodes import Program
+from optdsl.ir.procedures import FlatProgram
 from optdsl.source import Diagnostic, Label, Severity, Source, Span
 from optdsl.syntax import Parsed, ast, parse
 
@@ -136,16 +137,20 @@ def _line(span: Span) -> tuple[str, int]:
 
 
 def emit(units: Iterable[Unit], kept: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The package of ``units``: a module and its kernels for each, ``__init__`` and the support that they share."""
+    """The package of ``units``: a module for each, its kernels unless it is flat, and what all share."""
     from optdsl.emit.latex import latex
     from optdsl.emit.native import emit_native
     from optdsl.emit.optimizer import emit_module
+    from optdsl.emit.procedures import emit_flat_module
     from optdsl.emit.triton import emit_kernel
     from optdsl.ir.passes.folds import obstacles
 
     files: dict[str, str] = {}
     for unit in units:
         algorithm = latex(unit.checked.optimizer)
+        if isinstance(unit.program, FlatProgram):
+            files[unit.class_file] = _with_header(unit.source, emit_flat_module(unit.program, algorithm))
+            continue
         files[unit.class_file] = _with_header(unit.source, emit_module(unit.program, algorithm))
         if not obstacles(unit.program):
             files[unit.kernel_file] = _with_header(unit.source, emit_kernel(unit.program))

@@ -21,6 +21,7 @@ from optdsl.check import (
 )
 from optdsl.check.applying import change
 from optdsl.check.collect import collect
+from optdsl.check.imperative import check_flat
 from optdsl.check.model import PARAMETER, Analysis, CheckedOptimizer, Report
 from optdsl.check.types import check as check_types
 from optdsl.check.types import infer_rates
@@ -34,6 +35,9 @@ FIRST_RULES = (identifiers.check, sections.check, names.check, stored.check_wher
 
 RULES = (inputs.check, states.check, time.check, flow.check, check_types, totals.check, stored.check)
 """Rules for what the compiler compiles: where it meets a concept that it does not, they would mislead."""
+
+FLAT_RULES = (identifiers.check, inputs.check, states.check, check_flat)
+"""Rules for optimizers over flat θ, whose steps are imperative code."""
 
 
 def analyse(module: ast.Module, load: modules.Load) -> Analysis:
@@ -70,11 +74,16 @@ def _check(optimizer: ast.Optimizer, scope: modules.Scope, report: Report) -> Ch
         for diagnostic in too_large:
             report.add(diagnostic)
         return None
-    table = infer_rates(flat.optimizer.body, collect(flat.optimizer), flat.functions)
-    subject = CheckedOptimizer(flat.optimizer, flat.functions, table)
-    not_compiled = list(concepts.check(subject))
-    rules = FIRST_RULES if not_compiled else (*FIRST_RULES, *RULES)
-    found = [*not_compiled, *(diagnostic for rule in rules for diagnostic in rule(subject))]
+    table = collect(flat.optimizer)
+    if flat.optimizer.flat:
+        subject = CheckedOptimizer(flat.optimizer, flat.functions, table)
+        found = [diagnostic for rule in FLAT_RULES for diagnostic in rule(subject)]
+    else:
+        table = infer_rates(flat.optimizer.body, table, flat.functions)
+        subject = CheckedOptimizer(flat.optimizer, flat.functions, table)
+        not_compiled = list(concepts.check(subject))
+        rules = FIRST_RULES if not_compiled else (*FIRST_RULES, *RULES)
+        found = [*not_compiled, *(diagnostic for rule in rules for diagnostic in rule(subject))]
     found.sort(key=lambda d: (d.span.source is not optimizer.span.source, d.span.start))
     errors = [d for d in found if d.severity is Severity.ERROR]
     own_warnings = [

@@ -1,4 +1,4 @@
-"""E900-E908: what the language has and the compiler does not compile yet."""
+"""E722, E901-E911: what a step has not, and what the compiler does not compile yet."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ def _not_yet(code: str, what: str, span: Span, help: str = "") -> Diagnostic:
 
 def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     optimizer = subject.optimizer
-    if optimizer.flat:
-        yield _not_yet("E900", "an optimizer over all parameters as one vector", optimizer.name_span)
     declared = (
         *(e for s in optimizer.states for e in (s.value, s.condition, s.shape)),
         *(c.condition for i in optimizer.inputs for c in i.constraints),
@@ -31,19 +29,21 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     braces = [e for e in walk.expressions(optimizer.body) if isinstance(e, ast.Cases)]
     yield from _running(conditional, "under a condition or in a loop")
     yield from _running((e for brace in braces for e in walk.walk(brace)), "in a brace")
-    for function in walk.called(walk.whole(optimizer), subject.functions):
+    for function in walk.inlined(walk.whole(optimizer), subject.functions):
         yield from _body(function.body)
         yield from _running(walk.expressions(function.body), "in a function")
-        yield from _control(function, subject)
 
 
 def _body(body: tuple[ast.Stmt, ...]) -> Iterator[Diagnostic]:
     for stmt in walk.statements(body):
         match stmt:
-            case ast.Repeat(count=count):
-                yield _not_yet("E902", "`repeat`", replace(stmt.span, end=count.span.end))
+            case ast.Repeat() | ast.While() | ast.ForRange() | ast.Break() | ast.Append():
+                place = replace(stmt.span, end=stmt.span.start + len(stmt.span.text.split("\n")[0].rstrip()))
+                what = "loop" if walk.blocks(stmt) else f"`{stmt.span.text.split()[0]}`"
+                help = "write a function: `NAME(X; k)` gets tensors and numbers, and returns a tensor"
+                yield Diagnostic("E722", f"a step has no {what} of its own", place, help=help)
             case ast.Assign(targets=targets) if len(targets) > 1:
-                yield _not_yet("E903", "a function of several results", targets[0].span.to(targets[-1].span))
+                yield _not_yet("E903", "a function of several results in a step", targets[0].span.to(targets[-1].span))
         for expr in walk.own_expressions(stmt):
             yield from _expression(expr)
 
@@ -52,7 +52,8 @@ def _expression(expr: ast.Expr) -> Iterator[Diagnostic]:
     for inner in walk.walk(expr):
         match inner:
             case ast.Call(function=function, name_span=name_span) if function in NOT_COMPILED:
-                yield _not_yet("E905", f"`{function}` ({NOT_COMPILED[function]})", name_span or inner.span)
+                message = f"`{function}` ({NOT_COMPILED[function]}) has no place in the step of one tensor"
+                yield Diagnostic("E905", message, name_span or inner.span)
 
 
 def _running(expressions: Iterable[ast.Expr], where: str) -> Iterator[Diagnostic]:
@@ -60,12 +61,3 @@ def _running(expressions: Iterable[ast.Expr], where: str) -> Iterator[Diagnostic
         if isinstance(expr, ast.Running):
             mend = "give it a line of its own before, where every step reaches it"
             yield _not_yet("E907", f"a running product or sum {where}", expr.span, mend)
-
-
-def _control(function: ast.Function, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
-    """A function is inlined: it has one ``return``, at its end, and does not call itself."""
-    for stmt in walk.statements(function.body):
-        if isinstance(stmt, ast.Return) and stmt is not function.body[-1]:
-            yield _not_yet("E908", "a `return` before the end of a function", stmt.span)
-    if any(inner.name == function.name for inner in walk.called(function.body, subject.functions)):
-        yield _not_yet("E909", f"`{function.name}`, a function that calls itself,", function.span)

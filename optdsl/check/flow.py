@@ -40,7 +40,7 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     for buffer in subject.table.buffers.values():
         if buffer.optional:
             yield from _always_assigned(buffer, subject)
-    for function in walk.called(walk.whole(subject.optimizer), subject.functions):
+    for function in walk.inlined(walk.whole(subject.optimizer), subject.functions):
         yield from _function(function)
 
 
@@ -71,7 +71,13 @@ class _Flow:
                     self.assigned[local_key(target)] = Assigned(target, True)
             case ast.If():
                 yield from self.branch(stmt)
-            case ast.ForElements(body=body) | ast.ForSupport(body=body) | ast.Repeat(body=body):
+            case (
+                ast.ForElements(body=body)
+                | ast.ForSupport(body=body)
+                | ast.ForRange(body=body)
+                | ast.Repeat(body=body)
+                | ast.While(body=body)
+            ):
                 yield from self.block(body)
             case ast.Return(value=value):
                 yield from self.reads(value, stmt)
@@ -306,7 +312,13 @@ def _statement_assigns(stmt: ast.Stmt, symbol: ast.Symbol, facts: frozenset[cond
                         return False
                 facts |= conditions.known(branch.condition, False)
             return _assigns(orelse, symbol, facts)
-        case ast.ForElements(body=body) | ast.ForSupport(body=body) | ast.Repeat(body=body):
+        case (
+            ast.ForElements(body=body)
+            | ast.ForSupport(body=body)
+            | ast.ForRange(body=body)
+            | ast.Repeat(body=body)
+            | ast.While(body=body)
+        ):
             return _assigns(body, symbol, facts)
         case _:
             return False

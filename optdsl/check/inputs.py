@@ -31,7 +31,7 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
             continue
         if is_parameter(declaration):
             yield from _parameter(declaration)
-        yield from _defaults(declaration)
+        yield from _defaults(declaration, subject)
         for constraint in declaration.constraints:
             yield from _constraint(declaration, constraint, subject)
     yield from _unused(subject)
@@ -100,14 +100,14 @@ def _parameter(declaration: ast.Input) -> Iterator[Diagnostic]:
         yield Diagnostic("E413", "the parameters are called `params`", place, help="write `θ_0 (params)`", fix=fix)
 
 
-def _defaults(declaration: ast.Input) -> Iterator[Diagnostic]:
+def _defaults(declaration: ast.Input, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     if declaration.fixed and declaration.defaults is None:
         yield Diagnostic("E407", f"`{argument_name(declaration)}` is fixed to nothing", declaration.span)
     for default in declaration.defaults or ():
-        yield from _default(declaration, default)
+        yield from _default(declaration, default, subject)
 
 
-def _default(declaration: ast.Input, default: ast.Expr) -> Iterator[Diagnostic]:
+def _default(declaration: ast.Input, default: ast.Expr, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     shown = argument_name(declaration)
     match default:
         case ast.String(value=value) if value not in declaration.choices:
@@ -120,6 +120,8 @@ def _default(declaration: ast.Input, default: ast.Expr) -> Iterator[Diagnostic]:
             yield Diagnostic("E409", f"`{shown}` is one of its strings, or `none`", default.span)
         case ast.Number() | ast.Bool() | ast.String() | ast.NoneLiteral():
             return
+        case _ if subject.optimizer.flat and _follows(declaration, default, subject):
+            return
         case _ if evaluate(default, {}) is None:
             yield Diagnostic(
                 "E407",
@@ -127,6 +129,15 @@ def _default(declaration: ast.Input, default: ast.Expr) -> Iterator[Diagnostic]:
                 default.span,
                 help="a default is a number, `true`, `false`, `none`, a string, or arithmetic on numbers",
             )
+
+
+def _follows(declaration: ast.Input, default: ast.Expr, subject: CheckedOptimizer) -> bool:
+    """Whether a default is arithmetic on the defaults of inputs that stand before it."""
+    inputs = subject.optimizer.inputs
+    before = inputs[: inputs.index(declaration)]
+    defaults = {name: d for i in before for name, d in zip(i.names, i.defaults or (), strict=False)}
+    values = {name: value for name, d in defaults.items() if (value := evaluate(d, {})) is not None}
+    return len(declaration.names) == 1 and isinstance(evaluate(default, values), int | float)
 
 
 def _constraint(declaration: ast.Input, constraint: ast.Constraint, subject: CheckedOptimizer) -> Iterator[Diagnostic]:

@@ -131,6 +131,10 @@ def flatten(optimizer: ast.Optimizer, scope: Scope, report: Report, extending: t
     elif not optimizer.edits and not optimizer.applies:
         return Flat(optimizer, scope.functions)
     base = inherited.optimizer if inherited is not None else None
+    is_changed = bool(optimizer.edits or optimizer.applies)
+    if is_changed and (optimizer.flat or (base is not None and base.flat)):
+        _not_over_flat(optimizer, report)
+        return None
     others = (*scope.optimizers, *scope.functions)
     applied = transforms.resolve(optimizer, scope.transforms, others, scope.missing, report)
     body = edited(optimizer, base, report)
@@ -145,6 +149,7 @@ def flatten(optimizer: ast.Optimizer, scope: Scope, report: Report, extending: t
             states=optimizer.states or base.states,
             returns=optimizer.returns or base.returns,
             flat=optimizer.flat or base.flat,
+            each_step=optimizer.each_step if optimizer.body else base.each_step,
         )
     functions = {**(inherited.functions if inherited is not None else {}), **scope.functions}
     changed = change(whole, optimizer, applied, functions, report)
@@ -156,6 +161,18 @@ def flatten(optimizer: ast.Optimizer, scope: Scope, report: Report, extending: t
         whole = replace(whole, inputs=_merge_inputs(base, brought, optimizer, report))
     inner = inherited.origins if inherited is not None else ()
     return Flat(whole, callable_functions, tuple(_origins(optimizer, base, inner, applied)))
+
+
+def _not_over_flat(optimizer: ast.Optimizer, report: Report) -> None:
+    """Edits and transforms change one gradient step; an optimizer over flat θ makes as many as it likes."""
+    help = "a function can be shared: import it, and call it in the step"
+    for application in optimizer.applies:
+        message = f"`{application.transform}` cannot be applied to an optimizer over flat θ"
+        report.add(Diagnostic("E735", message, application.span, help=help))
+    for edit in optimizer.edits:
+        message = f"`{edit.place}` cannot change the step of an optimizer over flat θ"
+        place = Span(edit.span.source, edit.span.start, edit.name.span.end)
+        report.add(Diagnostic("E735", message, place, help=help))
 
 
 def _inherited(

@@ -24,7 +24,7 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     constraints = (c.condition for i in optimizer.inputs for c in i.constraints)
     calls = (*expressions, *(inner for condition in constraints for inner in walk.walk(condition)))
     yield from _calls(calls, subject.functions)
-    for function in walk.called(walk.whole(optimizer), subject.functions):
+    for function in walk.inlined(walk.whole(optimizer), subject.functions):
         yield from _function(function, subject.functions)
 
 

@@ -33,6 +33,8 @@ def expression(expr: ast.Expr, read: Read) -> ast.Expr:
             return replace(expr, operands=inside(*operands))
         case ast.Call(arguments=arguments, parameters=parameters):
             return replace(expr, arguments=inside(*arguments), parameters=inside(*parameters))
+        case ast.Tuple(items=items):
+            return replace(expr, items=inside(*items))
         case ast.Cases(cases=cases):
             return replace(expr, cases=tuple(_case(case, read) for case in cases))
         case ast.Running(body=body):
@@ -75,6 +77,15 @@ def names(body: Body, read: Read, write: Write) -> Body:
                 return replace(stmt, name=write(name), body=block(inner_body))
             case ast.Repeat(count=count, body=inner_body):
                 return replace(stmt, count=expression(count, read), body=block(inner_body))
+            case ast.ForRange(name=name, first=first, last=last, body=inner_body):
+                ends = expression(first, read), expression(last, read)
+                return replace(stmt, name=write(name), first=ends[0], last=ends[1], body=block(inner_body))
+            case ast.While(condition=condition, body=inner_body):
+                return replace(stmt, condition=expression(condition, read), body=block(inner_body))
+            case ast.Append(value=value, history=history):
+                return replace(stmt, value=expression(value, read), history=write(history))
+            case ast.Break():
+                return stmt
             case ast.Return(value=value):
                 return replace(stmt, value=expression(value, read))
 
@@ -91,7 +102,13 @@ def exchange(body: Body, new: Mapping[int, Body]) -> Body:
             case ast.If(branches=branches, orelse=orelse):
                 inner = tuple(replace(branch, body=exchange(branch.body, new)) for branch in branches)
                 out.append(replace(stmt, branches=inner, orelse=exchange(orelse, new)))
-            case ast.ForElements(body=inner_body) | ast.ForSupport(body=inner_body) | ast.Repeat(body=inner_body):
+            case (
+                ast.ForElements(body=inner_body)
+                | ast.ForSupport(body=inner_body)
+                | ast.ForRange(body=inner_body)
+                | ast.Repeat(body=inner_body)
+                | ast.While(body=inner_body)
+            ):
                 out.append(replace(stmt, body=exchange(inner_body, new)))
             case _:
                 out.append(stmt)

@@ -24,7 +24,7 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
             yield from _step_count(state)
         else:
             yield from _declaration(state, subject)
-            if not _is_off(state, optimizer):
+            if not optimizer.flat and not _is_off(state, optimizer):
                 yield from _use(state, optimizer)
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from optdsl.check import conditions
+from optdsl.check import conditions, walk
+from optdsl.check.imperative import Procedures, variable
 from optdsl.check.model import (
     PARAMETER,
     Buffer,
@@ -22,7 +23,7 @@ from optdsl.check.model import (
     SymbolTable,
     local_key,
 )
-from optdsl.check.vocabulary import MATRIX_FUNCTIONS, PARAM_FACTS, reduces
+from optdsl.check.vocabulary import MATRIX_FUNCTIONS, NORMS, PARAM_FACTS, reduces
 from optdsl.ir.nodes import (
     FULL,
     PER_COLUMN,
@@ -170,7 +171,13 @@ class TypeChecker:
                     self.types[local_key(target)] = None
             case ast.If(branches=branches, orelse=orelse):
                 self.branch(branches, orelse)
-            case ast.ForElements(body=body) | ast.ForSupport(body=body) | ast.Repeat(body=body):
+            case (
+                ast.ForElements(body=body)
+                | ast.ForSupport(body=body)
+                | ast.ForRange(body=body)
+                | ast.Repeat(body=body)
+                | ast.While(body=body)
+            ):
                 self.block(body)
             case ast.Return(value=value):
                 self.expr(value)
@@ -295,6 +302,10 @@ class TypeChecker:
             case ast.Running(body=body):
                 type = self.number(body, "an operand of a running product or sum")
                 return None if type is None else real(max(type.rate, Rate.STEP))
+            case ast.Tuple(items=items):
+                for item in items:
+                    self.expr(item)
+                return None
 
     def name(self, name: ast.Name) -> Type | None:
         if self.active:
@@ -472,6 +483,9 @@ class TypeChecker:
         if expr.function in PARAM_FACTS:
             self.fact(expr)
             return real(Rate.GROUP)
+        if expr.function in NORMS:
+            type = self.tensor(expr.arguments[0], "reduced")
+            return None if type is None else reduced("all", type)
         if expr.function in MATRIX_FUNCTIONS:
             return self.matrix(expr)
         return self.joined(tuple(self.number(a, use) for a in expr.arguments), expr.span)
@@ -510,6 +524,8 @@ class TypeChecker:
         given = tuple(self.expr(a) for a in (*expr.arguments, *expr.parameters))
         if function.name in self.active:
             return None
+        if walk.is_procedure(function, self.functions):
+            return self.procedure_call(function, given, expr.span)
         names = (*function.arguments, *function.parameters)
         types = {local_key(name): type for name, type in zip(names, given, strict=False)}
         inner = replace(self, types=types, state_types={}, active=(*self.active, function.name))
@@ -518,6 +534,18 @@ class TypeChecker:
                 return inner.expr(stmt.value)
             inner.statement(stmt)
         return None
+
+    def procedure_call(self, function: ast.Function, given: tuple[Type | None, ...], span: Span) -> Type | None:
+        """The type of the one result of a function that is not inlined."""
+        known = tuple(variable(type) for type in given if type is not None)
+        if len(known) < len(given):
+            return None
+        called = Procedures(self.functions, self.report, flat=False).called(function, known, span)
+        results = None if called is None else called.results
+        if results is not None and len(results) > 1:
+            self.error("E723", f"`{function.name}` gives {len(results)} values", span, "", "a step takes one alone")
+            return None
+        return results[0] if results else None
 
     def cases(self, expr: ast.Cases) -> Type | None:
         values = tuple(self.expr(case.value) for case in expr.cases)

@@ -39,15 +39,18 @@ CASTS = ("bfloat16", "float32")
 """Functions that round to a dtype."""
 
 NOT_COMPILED: dict[str, str] = {
-    **dict.fromkeys(("history", "first", "last"), "a bounded history"),
-    "evaluate": "a second evaluation of the loss",
+    **dict.fromkeys(("history", "first", "last", "table"), "of an optimizer over flat θ"),
+    "evaluate": "of an optimizer over flat θ",
     "support": "the stored entries of a sparse gradient",
 }
-"""Functions of the language that the compiler does not lower yet, and what each is about."""
+"""Functions of the language that the step of one tensor does not have, and what each is about."""
 
-FUNCTIONS = (*ELEMENTWISE, *REDUCTIONS, *PARAM_FACTS, *CASTS, *MATRIX_FUNCTIONS, *NOT_COMPILED)
+NORMS = {"norm_1": "sum_all", "norm_inf": "amax_all"}
+"""Norms besides that of Euclid, and the reduction of absolute values that each is."""
 
-ONE_TENSOR = ("sum", "mean", "norm", "RMS", *PARAM_FACTS, *CASTS)
+FUNCTIONS = (*ELEMENTWISE, *REDUCTIONS, *PARAM_FACTS, *CASTS, *NORMS, *MATRIX_FUNCTIONS, *NOT_COMPILED)
+
+ONE_TENSOR = ("sum", "mean", "norm", "RMS", *PARAM_FACTS, *CASTS, *NORMS)
 """Functions of one tensor."""
 
 

@@ -23,6 +23,8 @@ def children(expr: ast.Expr) -> tuple[ast.Expr, ...]:
             return tuple(e for case in cases for e in (case.value, case.condition) if e is not None)
         case ast.Running(body=body):
             return (body,)
+        case ast.Tuple(items=items):
+            return items
         case _:
             return ()
 
@@ -60,7 +62,13 @@ def blocks(stmt: ast.Stmt) -> tuple[tuple[ast.Stmt, ...], ...]:
     match stmt:
         case ast.If(branches=branches, orelse=orelse):
             return *(branch.body for branch in branches), orelse
-        case ast.ForElements(body=body) | ast.ForSupport(body=body) | ast.Repeat(body=body):
+        case (
+            ast.ForElements(body=body)
+            | ast.ForSupport(body=body)
+            | ast.ForRange(body=body)
+            | ast.Repeat(body=body)
+            | ast.While(body=body)
+        ):
             return (body,)
         case _:
             return ()
@@ -84,6 +92,12 @@ def own_expressions(stmt: ast.Stmt) -> tuple[ast.Expr, ...]:
             return tuple(branch.condition for branch in branches)
         case ast.Repeat(count=count):
             return (count,)
+        case ast.ForRange(first=first, last=last):
+            return first, last
+        case ast.While(condition=condition):
+            return (condition,)
+        case ast.Append(value=value):
+            return (value,)
         case ast.Return(value=value):
             return (value,)
         case _:
@@ -115,3 +129,23 @@ def called(body: tuple[ast.Stmt, ...], functions: Mapping[str, ast.Function]) ->
                 seen.add(expr.function)
                 todo.append(functions[expr.function].body)
                 yield functions[expr.function]
+
+
+def is_procedure(function: ast.Function, functions: Mapping[str, ast.Function]) -> bool:
+    """Whether ``function`` cannot be inlined: it has loops, several ways out or results, or calls itself."""
+    for stmt in statements(function.body):
+        match stmt:
+            case ast.Repeat() | ast.While() | ast.ForRange() | ast.Break() | ast.Append():
+                return True
+            case ast.Return(value=value) if stmt is not function.body[-1] or isinstance(value, ast.Tuple):
+                return True
+            case ast.Assign(targets=targets) if len(targets) > 1:
+                return True
+    others = {name: other for name, other in functions.items() if name != function.name}
+    return any(inner.name == function.name or is_procedure(inner, others) for inner in called(function.body, functions))
+
+
+def inlined(body: tuple[ast.Stmt, ...], functions: Mapping[str, ast.Function]) -> Iterator[ast.Function]:
+    """Those of ``functions`` that are inlined in ``body``: the procedures, and what they call, are not among them."""
+    simple = {name: function for name, function in functions.items() if not is_procedure(function, functions)}
+    return called(body, simple)

@@ -9,11 +9,14 @@ from optdsl.check.walk import called
 from optdsl.compiler import Unit, emit
 from optdsl.emit.latex import annotated
 from optdsl.emit.markdown import markdown
+from optdsl.emit.procedures import emit_step
 from optdsl.emit.python import emit_functions, selected
 from optdsl.emit.reading import reading
 from optdsl.ir.cost import Configuration, costs
 from optdsl.ir.passes.folds import obstacles
 from optdsl.ir.printer import program_text
+from optdsl.ir.procedure_printer import flat_text
+from optdsl.ir.procedures import FlatProgram
 from optdsl.source import Span
 from optdsl.syntax import ast
 from optdsl.syntax.printer import unparse
@@ -36,6 +39,9 @@ class Stage(StrEnum):
 
 def show_stage(unit: Unit, stage: Stage) -> str:
     """The text of ``unit`` at ``stage``."""
+    variants = (Stage.IR, Stage.LOOP, Stage.FOREACH, Stage.TRITON, Stage.NATIVE)
+    if isinstance(unit.program, FlatProgram) and stage in variants:
+        return show_flat(unit.program, stage)
     match stage:
         case Stage.AST:
             return tree(unit.checked.optimizer)
@@ -59,6 +65,17 @@ def show_stage(unit: Unit, stage: Stage) -> str:
             return markdown(unit.checked.optimizer)
 
 
+def show_flat(program: FlatProgram, stage: Stage) -> str:
+    """An optimizer over flat θ: its IR, or its one variant, which works on all parameters at once."""
+    match stage:
+        case Stage.IR:
+            return flat_text(program)
+        case Stage.LOOP:
+            return emit_step(program)
+        case _:
+            return f"# {program.name} has one variant, in which all parameters are one vector.\n"
+
+
 def without_kernel(unit: Unit, *reasons: str) -> str:
     """What is shown in place of a fused kernel that there is not, for ``reasons`` in words that go on after "it"."""
     return f"# {unit.program.name} has no such kernel: it {' and '.join(reasons)}.\n"
@@ -78,6 +95,8 @@ def show_reading(unit: Unit) -> str:
 
 def show_cost(unit: Unit) -> str:
     """Whole tensors read and written per step and variant, as a table for each configuration that matters."""
+    if isinstance(unit.program, FlatProgram):
+        return f"{unit.program.name}: how often tensors are read and written depends on the loss.\n"
     rows = costs(unit.program, selected(unit.program))
     what = "tensors of stored entries" if unit.program.stored_only else "whole tensors"
     table = [[f"{unit.program.name}: {what} read and written", *rows[0].accesses]]

@@ -45,6 +45,8 @@ def reading(checked: CheckedOptimizer) -> str:
         ],
         "step": list(_block(walk.whole(optimizer), checker)),
     }
+    if optimizer.flat:  # a variable has a type of its own at every place, and the IR shows it
+        sections = {title: [(text, "") for text, _ in rows] for title, rows in sections.items()}
     width = max((columns(text) for rows in sections.values() for text, _ in rows), default=0)
     lines = [optimizer.name]
     for title, rows in sections.items():
@@ -94,6 +96,19 @@ def _block(body: Iterable[ast.Stmt], checker: TypeChecker) -> Iterator[Row]:
             case ast.Repeat(count, inner):
                 yield f"repeat {bracketed(count)} times", ""
                 yield from _indented(_block(inner, checker))
+            case ast.ForRange(name, first, last, inner, down):
+                ends = f"{bracketed(first)} {'down ' if down else ''}to {bracketed(last)}"
+                yield f"for {unparse(name)} = {ends}", ""
+                yield from _indented(_block(inner, checker))
+            case ast.While(condition, inner):
+                yield f"while {bracketed(condition)}", ""
+                yield from _indented(_block(inner, checker))
+            case ast.Break():
+                yield "break", ""
+            case ast.Append(value, name):
+                yield f"append {bracketed(value)} to {unparse(name)}", ""
+            case ast.Return(ast.Tuple(())):
+                yield "return", ""
             case ast.Return(value):
                 yield f"return {bracketed(value)}", _type(checker.expr(value))
 
@@ -130,6 +145,8 @@ def _bracketed(expr: ast.Expr) -> str:
             inside = ", ".join([*map(bracketed, arguments), *([f"over {over}"] if over else [])])
             inside += f"; {', '.join(map(bracketed, parameters))}" if parameters else ""
             return f"{function}({inside})"
+        case ast.Tuple(items):
+            return ", ".join(map(bracketed, items))
         case ast.Cases(cases):
             return f"({'; '.join(map(_case, cases))})"
         case ast.Running(op, body):

@@ -14,7 +14,8 @@ Rewrite = Callable[[Any], Any]
 NODES = (
     ast.Name, ast.Number, ast.Bool, ast.String, ast.NoneLiteral, ast.StepTime, ast.Gradient, ast.Unary, ast.Binary,
     ast.Compare, ast.Call, ast.Case, ast.Cases, ast.Running, ast.Assign, ast.Branch, ast.If, ast.ForElements,
-    ast.ForSupport, ast.Repeat, ast.Return, ast.Constraint, ast.Input, ast.State, ast.Optimizer,
+    ast.ForSupport, ast.ForRange, ast.Repeat, ast.While, ast.Break, ast.Append, ast.Return, ast.Tuple,
+    ast.Constraint, ast.Input, ast.State, ast.Optimizer,
     ast.Function, ast.Module, ast.Import,
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from optdsl.ir.nodes import (
     MATRIX_OPERATIONS,
     REDUCTIONS,
     Block,
+    Call,
     Const,
     Expr,
     Extent,
@@ -40,6 +41,9 @@ from optdsl.ir.nodes import (
     StateValue,
     Time,
 )
+
+if TYPE_CHECKING:
+    from optdsl.ir.procedures import Procedure
 
 Array = NDArray[np.float64]
 Value = Any
@@ -126,7 +130,7 @@ def step_all(
         for stmt in program.body:
             match stmt:
                 case Let(value=Op(op, (operand,))) if op in REDUCTIONS and REDUCTIONS[op].over == "parameters":
-                    parts = [_reduce(op, evaluator.tensor(operand)) for evaluator in running]
+                    parts = [reduce_array(op, evaluator.tensor(operand)) for evaluator in running]
                     total = _FOLDS[REDUCTIONS[op].fold](parts)
                     for evaluator in running:
                         evaluator.env[stmt.name] = total
@@ -151,7 +155,9 @@ def _begin(
             elif s.initial is not None:
                 values[s.key] = _initial(s, hypers, param, scalar_dtype)
     rounded = frozenset(s.key for s in program.scalar_states)
-    return _Evaluator(hypers, param, np.asarray(tensors.grad, dtype=np.float64), values, t, rounded, scalar_dtype)
+    evaluator = _Evaluator(hypers, param, np.asarray(tensors.grad, dtype=np.float64), values, t, rounded, scalar_dtype)
+    evaluator.procedures = {procedure.name: procedure for procedure in program.procedures}
+    return evaluator
 
 
 def _end(program: Program, evaluator: _Evaluator, support: NDArray[np.bool_] | None) -> tuple[Array, dict[str, Array]]:
@@ -307,10 +313,15 @@ _FOLDS: dict[str, Callable[..., Value]] = {
 _AXES = {"rows": -2, "cols": -1}
 
 
-def _reduce(op: str, x: Array) -> Value:
-    """A reduction of one array, over all of it or one of its last two dimensions (which stays, with one entry)."""
+def reduce_array(op: str, x: Array, per_matrix: bool = False) -> Value:
+    """A reduction of one array, over all of it or one of its last two dimensions (which stays, with one entry).
+
+    ``per_matrix``: of several matrices in one array each is reduced by itself.
+    """
     reduction = REDUCTIONS[op]
     fold = _FOLDS[reduction.fold]
+    if per_matrix and reduction.over == "all" and x.ndim > 2:
+        return fold(x, axis=(-2, -1), keepdims=True)
     if reduction.over in _AXES:
         matrix = np.atleast_2d(x)
         return fold(matrix, axis=_AXES[reduction.over], keepdims=True).reshape(_reduced_shape(x, reduction.over))
@@ -370,6 +381,7 @@ class _Evaluator:
     rounded: frozenset[str] = frozenset()
     scalar_dtype: type = np.float32
     env: dict[str, Value] = field(default_factory=dict)
+    procedures: Mapping[str, Procedure] = field(default_factory=dict)
 
     def execute(self, block: Block) -> None:
         for stmt in block:
@@ -419,7 +431,11 @@ class _Evaluator:
             case ParamFact(name):
                 return np.float64(_fact(name, self.param))
             case Op(op, (operand,)) if op in REDUCTIONS:
-                return _reduce(op, self.tensor(operand))
+                return reduce_array(op, self.tensor(operand))
+            case Call(function, args):
+                from optdsl.ir import machine
+
+                return machine.call(self.procedures, function, tuple(map(self._present, args)))[0]
             case Op(op, args) if op in MATRIX_OPERATIONS:
                 return OPERATIONS[op](*(self.tensor(a) if a.type.is_tensor else self._present(a) for a in args))
             case Op(op, args):

@@ -13,19 +13,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 
-from optdsl.check import conditions, stored
+from optdsl.check import conditions, stored, walk
 from optdsl.check.collect import declares_step, local_identifier, running_key
-from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, Local, Parameter
+from optdsl.check.imperative import Procedures, flat_step
+from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, Local, Parameter, Report
 from optdsl.check.types import REDUCED_OVER
-from optdsl.check.vocabulary import PARAM_FACTS, REDUCTIONS, reduces
+from optdsl.check.vocabulary import NORMS, PARAM_FACTS, REDUCTIONS, reduces
 from optdsl.ir import nodes as ir
 from optdsl.ir import signature
 from optdsl.ir.fold import fold
 from optdsl.ir.passes.rewrite import expanded
+from optdsl.ir.procedures import FlatProgram
 from optdsl.ir.solve import inverse
 from optdsl.source import Span
 from optdsl.syntax import ast
-from optdsl.syntax.names import display
+from optdsl.syntax.names import display, python_name
 
 BINARY = {"+": "add", "-": "sub", "*": "mul", "/": "div", "^": "pow", "@": "matmul", "and": "and", "or": "or"}
 COMPARE = {"=": "eq", "≠": "ne", "<": "lt", "≤": "le", ">": "gt", "≥": "ge", "is": "eq", "is not": "ne"}
@@ -36,6 +38,8 @@ START = {"*": ir.Const(1), "+": ir.Const(0)}
 def lower(checked: CheckedOptimizer) -> ir.Program:
     """The program of ``checked``, as it is written: no pass has run on it."""
     optimizer = checked.optimizer
+    if optimizer.flat:
+        return _flat(checked)
     body = _Body(checked)
     arguments = signature.arguments(optimizer.inputs, checked.table, body.expr)
     checks = signature.checks(optimizer.inputs, checked.table, arguments, body.expr)
@@ -59,7 +63,37 @@ def lower(checked: CheckedOptimizer) -> ir.Program:
         param_checks=signature.param_checks(optimizer.inputs, optimizer.name, body.expr),
         counts_steps=_reads_time(block, evaluation) or any(declares_step(s) for s in optimizer.states),
         evaluation=evaluation,
+        procedures=body.procedures.found,
         source=optimizer.span.source,
+    )
+
+
+def _flat(checked: CheckedOptimizer) -> FlatProgram:
+    """The program of an optimizer over flat θ: its step was read when it was checked."""
+    optimizer, report = checked.optimizer, Report()
+    body = _Body(checked)
+    arguments = signature.arguments(optimizer.inputs, checked.table, body.expr)
+    step = flat_step(checked, report)
+    assert step is not None, f"checked programs have no mistakes: {report.diagnostics}"
+    whole = set(step.whole)
+    for scalar in (scalar for argument in arguments for scalar in argument.scalars if scalar.default is not None):
+        read = {e.name for e in ir.walk(scalar.default or ir.Const(None)) if isinstance(e, ir.Hyper)}
+        if read and read <= whole and isinstance(scalar.default, ir.Op) and scalar.default.op == "floor":
+            whole.add(scalar.name)
+    return FlatProgram(
+        name=optimizer.name,
+        doc=optimizer.doc,
+        arguments=arguments,
+        checks=signature.checks(optimizer.inputs, checked.table, arguments, body.expr),
+        states=(),
+        body=(),
+        param=ir.Param(),
+        new_states=(),
+        procedures=step.procedures,
+        source=optimizer.span.source,
+        code=step.code,
+        kept=step.kept,
+        whole=frozenset(whole),
     )
 
 
@@ -83,7 +117,7 @@ def _reads_time(block: ir.Block, evaluation: ir.Evaluation | None) -> bool:
 
 
 def _is_atom(value: ir.Expr) -> bool:
-    return not isinstance(value, ir.Op)
+    return not isinstance(value, ir.Op | ir.Call)
 
 
 @dataclass(frozen=True)
@@ -102,6 +136,7 @@ class _Body:
     def __init__(self, checked: CheckedOptimizer):
         self.table = checked.table
         self.functions = checked.functions
+        self.procedures = Procedures(checked.functions, Report(), flat=False)
         self.block: list[ir.Stmt] = []
         self.values = self.initial_values()
         self.state_keys = set(self.values)
@@ -174,13 +209,20 @@ class _Body:
                 if isinstance(value, ast.Cases) and self.takes_branch(value):
                     self.branch(_as_if(stmt, value))
                 else:
-                    self.assign(self.identifier(target), self.expr(value), span)
+                    self.assign(self.identifier(target), self.assigned(value), span)
             case ast.If():
                 self.branch(stmt)
             case ast.ForElements(body=body) | ast.ForSupport(body=body):
                 self.statements(body)
             case _:
                 raise AssertionError(f"checked programs have no {type(stmt).__name__} here")
+
+    def assigned(self, value: ast.Expr) -> ir.Expr:
+        """The value of an assignment, which is the statement that a call of a procedure needs."""
+        function = self.functions.get(value.function) if isinstance(value, ast.Call) else None
+        if function is not None and isinstance(value, ast.Call) and walk.is_procedure(function, self.functions):
+            return self.procedure(function, value)
+        return self.expr(value)
 
     def guarded(self, stmt: ast.Stmt) -> tuple[Buffer, ...]:
         return () if self._function else conditions.guarded(stmt, self.table, self._facts)
@@ -316,6 +358,8 @@ class _Body:
                 return self.cases(cases, span)
             case ast.Running():
                 return self.running(expr)
+            case ast.Tuple():
+                raise AssertionError("several values stand in procedures alone")
 
     def closed(self, expr: ast.Expr) -> ir.Expr:
         """``expr`` outside the step: one tree, without statements before it."""
@@ -343,11 +387,16 @@ class _Body:
 
     def call(self, expr: ast.Call) -> ir.Expr:
         function = self.functions.get(expr.function)
+        if function is not None and walk.is_procedure(function, self.functions):
+            name = python_name(ast.Symbol(function.name.lower()))
+            return self.let(name, self.procedure(function, expr), None, expr.span)
         if function is not None:
             return self.inline(function, expr)
         arguments = [self.expr(a) for a in expr.arguments]
         if reduces(expr):
             return self.reduction(f"{REDUCTIONS[expr.function]}_{REDUCED_OVER[expr.over]}", arguments[0], expr.span)
+        if expr.function in NORMS:
+            return ir.Op(NORMS[expr.function], (fold("abs", arguments[0]),))
         if expr.function in PARAM_FACTS:
             return _fact(expr.function, arguments[0].type.shape)
         if expr.function == "identity":
@@ -366,6 +415,17 @@ class _Body:
 
     def fallback(self, expr: ast.Binary) -> ast.Cases | None:
         return conditions.fallback(expr, None if self._function is not None else self.table)
+
+    def procedure(self, function: ast.Function, call: ast.Call) -> ir.Expr:
+        """A call of a function that is not inlined, of atoms; it gets a statement of its own."""
+        names = (*function.arguments, *function.parameters)
+        given: list[ir.Expr] = []
+        for name, argument in zip(names, (*call.arguments, *call.parameters), strict=True):
+            value = self.expr(argument)
+            given.append(value if _is_atom(value) else self.let(python_name(name.symbol), value, None, call.span))
+        results = self.procedures.call(function, tuple(given), call.span)
+        assert results is not None, f"checked programs call {function.name} as it is"
+        return results[0]
 
     def inline(self, function: ast.Function, call: ast.Call) -> ir.Expr:
         """The value of a call: the function's statements on the arguments, in names of its own."""

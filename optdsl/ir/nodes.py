@@ -15,8 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
+from typing import TYPE_CHECKING
 
 from optdsl.source import Span
+
+if TYPE_CHECKING:
+    from optdsl.ir.procedures import Procedure
 
 
 class DType(Enum):
@@ -271,7 +275,28 @@ class Call:
     type: Type
 
 
-Expr = Const | Hyper | ParamFact | Time | Param | Grad | StateValue | Present | Ref | Op | Call
+@dataclass(frozen=True)
+class Size:
+    """How many ``rows`` or ``cols`` a tensor has; in procedures alone, whose tensors need not be shaped like θ."""
+
+    dimension: str
+    tensor: Expr
+
+    @property
+    def type(self) -> Type:
+        return real(Rate.GROUP)
+
+
+@dataclass(frozen=True)
+class Item:
+    """``s_i``: the entry of a history or table at a place; in procedures alone."""
+
+    sequence: str
+    place: str
+    type: Type
+
+
+Expr = Const | Hyper | ParamFact | Time | Param | Grad | StateValue | Present | Ref | Op | Call | Size | Item
 
 
 @dataclass(frozen=True)
@@ -369,7 +394,13 @@ def power(a: Expr, b: Expr) -> Op:
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:
-    return expr.args if isinstance(expr, Op | Call) else ()
+    match expr:
+        case Op(args=args) | Call(args=args):
+            return args
+        case Size(tensor=tensor):
+            return (tensor,)
+        case _:
+            return ()
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
@@ -385,6 +416,8 @@ def with_children(expr: Expr, args: tuple[Expr, ...]) -> Expr:
             return Op(op, args)
         case Call():
             return replace(expr, args=args)
+        case Size():
+            return replace(expr, tensor=args[0])
         case _:
             return expr
 
@@ -552,6 +585,7 @@ class Program:
     ``param`` and ``new_states`` are what the step leaves behind: atoms that name the final θ and the final value of
     every state (``StateValue(key)`` where it is not touched). States keep the order of the spec. ``param_checks`` are
     constraints on the parameters, over ``ParamFact``. ``evaluation`` is None where θ is evaluated as it is trained.
+    ``procedures`` are what the body calls, directly or not.
 
     ``stored_only``: θ and the tensor states change only at the entries that a sparse gradient stores; of a dense one
     that is every entry, unless ``needs_sparse`` refuses it.
@@ -569,6 +603,7 @@ class Program:
     stored_only: bool = False
     needs_sparse: bool = False
     param_checks: tuple[Check, ...] = ()
+    procedures: tuple[Procedure, ...] = ()
     evaluation: Evaluation | None = None
     source: object = field(default=None, compare=False, repr=False)
 

@@ -21,6 +21,7 @@ from optdsl.ir.nodes import (
     Grad,
     Hyper,
     If,
+    Item,
     Let,
     Op,
     Param,
@@ -29,6 +30,7 @@ from optdsl.ir.nodes import (
     Program,
     Rate,
     Ref,
+    Size,
     State,
     StateValue,
     Time,
@@ -68,7 +70,7 @@ INDENT = "    "
 
 def program_text(program: Program) -> str:
     """The whole program: its arguments, states, step, and what the step leaves behind."""
-    lines = [f"program {program.name}({_signature(program.arguments)})"]
+    lines = [f"program {program.name}({signature_text(program.arguments)})"]
     if program.states or program.counts_steps:
         lines.append("states")
         lines += [INDENT + _state(state) for state in program.states]
@@ -98,7 +100,7 @@ def type_text(type_: Type) -> str:
     return RATES[type_.rate] + shape + DTYPES[type_.dtype]
 
 
-def _signature(arguments: tuple[Argument, ...]) -> str:
+def signature_text(arguments: tuple[Argument, ...]) -> str:
     parts = []
     starred = False
     for argument in arguments:
@@ -170,5 +172,9 @@ def _expr(expr: Expr, least: int) -> str:
             level, sign = PREFIX[op]
             text = sign + _expr(operand, level)
             return f"({text})" if level < least else text
+        case Size(dimension, tensor):
+            return f"{dimension}({_expr(tensor, 0)})"
+        case Item(sequence, place):
+            return f"{sequence}[{place}]"
         case Op(op, args) | Call(op, args):
             return f"{op}({', '.join(_expr(a, 0) for a in args)})"

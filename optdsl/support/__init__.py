@@ -4,6 +4,7 @@ Compiled packages carry a copy of this one. It needs torch alone (and Triton whe
 """
 
 from . import facts, foreach, matrices, reductions, scalars
+from .flat import FlatOptimizer, Point, append, table, to_scalar
 from .modes import TrainEvalOptimizer
 from .optimizer import BaseOptimizer
 from .state import computed_state, copied_state, full_state, matrix_state, number_state, scalar_state
@@ -11,8 +12,11 @@ from .stored import StoredOptimizer
 
 __all__ = [
     "BaseOptimizer",
+    "FlatOptimizer",
+    "Point",
     "StoredOptimizer",
     "TrainEvalOptimizer",
+    "append",
     "computed_state",
     "copied_state",
     "facts",
@@ -24,4 +28,6 @@ __all__ = [
     "reductions",
     "scalar_state",
     "scalars",
+    "table",
+    "to_scalar",
 ]

@@ -24,3 +24,14 @@ def matrix_power(x: Tensor, exponent: float | Tensor) -> Tensor:
 def identity(size: float, like: Tensor) -> Tensor:
     """The identity matrix with ``size`` rows, in the dtype and on the device of ``like``."""
     return torch.eye(int(size), dtype=like.dtype, device=like.device)
+
+
+def addmm(added: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """``beta * added + alpha * a @ b`` in one operation; every matrix of a batch by itself."""
+    if a.dim() == 2:
+        return torch.addmm(added, a, b, beta=beta, alpha=alpha)
+    if a.dim() == 3:
+        return torch.baddbmm(added, a, b, beta=beta, alpha=alpha)
+    flat = (tensor.reshape(-1, *tensor.shape[-2:]) for tensor in (added, a, b))
+    product = torch.baddbmm(*flat, beta=beta, alpha=alpha)
+    return product.reshape(*added.shape[:-2], *product.shape[-2:])

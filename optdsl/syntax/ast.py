@@ -132,7 +132,8 @@ class Compare:
 class Call:
     """A function of the closed list, or one that the spec defines, applied to arguments.
 
-    ``√x`` is ``sqrt``, ``|x|`` ``abs``, ``‖x‖`` ``norm``, ``⌊x⌋`` ``floor``. ``over`` is ``""``, ``rows``, ``cols``,
+    ``√x`` is ``sqrt``, ``|x|`` ``abs``, ``‖x‖`` ``norm``, ``‖x‖_∞`` ``norm_inf``,
+    ``⌊x⌋`` ``floor``. ``over`` is ``""``, ``rows``, ``cols``,
     ``all`` or ``all parameters``. ``parameters`` are the arguments after a ``;``.
     """
 
@@ -170,6 +171,14 @@ class Running:
     span: Span = _span()
 
 
+@dataclass(frozen=True)
+class Tuple:
+    """``f, g, α``: several values, in a ``return`` or assigned at once. It stands nowhere else."""
+
+    items: tuple[Expr, ...]
+    span: Span = _span()
+
+
 Expr = (
     Name
     | Number
@@ -184,6 +193,7 @@ Expr = (
     | Call
     | Cases
     | Running
+    | Tuple
 )
 
 # ----------------------------------------------------------------------------------------------------- statements
@@ -191,7 +201,7 @@ Expr = (
 
 @dataclass(frozen=True)
 class Assign:
-    """``targets ← value [where condition]``; several targets take the several results of a call."""
+    """``targets ← value [where condition]``; several targets take the results of a call, or a :class:`Tuple`."""
 
     targets: tuple[Name, ...]
     value: Expr
@@ -232,20 +242,60 @@ class ForSupport:
 
 @dataclass(frozen=True)
 class Repeat:
-    """``repeat k times``."""
+    """``repeat k times``; or ``repeat up to k times``, which says that the body may end the loop before."""
 
     count: Expr
+    body: tuple[Stmt, ...]
+    span: Span = _span()
+    up_to: bool = False
+
+
+@dataclass(frozen=True)
+class ForRange:
+    """``for k = 1 to K do``, or ``for i = last(S) down to first(S) do``: over whole numbers or places of a history."""
+
+    name: Name
+    first: Expr
+    last: Expr
+    body: tuple[Stmt, ...]
+    down: bool = False
+    span: Span = _span()
+
+
+@dataclass(frozen=True)
+class While:
+    """``while condition do``."""
+
+    condition: Expr
     body: tuple[Stmt, ...]
     span: Span = _span()
 
 
 @dataclass(frozen=True)
+class Break:
+    """``break``: go on behind the innermost loop."""
+
+    span: Span = _span()
+
+
+@dataclass(frozen=True)
+class Append:
+    """``append y to Y``: a history gets one more entry, and drops its oldest where it is full."""
+
+    value: Expr
+    history: Name
+    span: Span = _span()
+
+
+@dataclass(frozen=True)
 class Return:
+    """``return value``. A ``return`` of an empty :class:`Tuple` ends the step of an optimizer over flat θ."""
+
     value: Expr
     span: Span = _span()
 
 
-Stmt = Assign | If | ForElements | ForSupport | Repeat | Return
+Stmt = Assign | If | ForElements | ForSupport | ForRange | Repeat | While | Break | Append | Return
 
 # --------------------------------------------------------------------------------------------------- declarations
 
@@ -364,7 +414,7 @@ class Transform:
 @dataclass(frozen=True)
 class Optimizer:
     """``optimizer NAME [extends BASE] [with TRANSFORMS] [over flat θ]:``. ``body`` is the step; empty where it is
-    inherited, and then ``edits`` are the changes to it.
+    inherited, and then ``edits`` are the changes to it. ``each_step``: its header is ``for each step do``.
     """
 
     name: str
@@ -380,6 +430,7 @@ class Optimizer:
     base_span: Span | None = field(default=None, compare=False, repr=False)
     edits: tuple[Edit, ...] = ()
     applies: tuple[Application, ...] = ()
+    each_step: bool = False
 
 
 @dataclass(frozen=True)

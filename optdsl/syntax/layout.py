@@ -28,7 +28,7 @@ ALWAYS_ACCEPTED = ("_NL", "BAR", "DBAR", "LPAR", "NAME")
 
 _DEFINED = re.compile(r"^[ \t]*(?:function[ \t]+(\w+)|import[ \t]+([\w, \t]+?)[ \t]+from\b)", re.MULTILINE)
 _CONTINUES = re.compile(r"(?:[+/·⊙*@^≤≥<>=≠)\]},;⌋⌉‖-]|(?:and|or|where)\b)")
-_KEY = re.compile(r"\(\s*[A-Za-z_]\w*\s*\)\s*(?:$|\n|:|--|if\b|otherwise\b|at\b)", re.MULTILINE)
+_KEY = re.compile(r"\(\s*[A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*\s*\)\s*(?:$|\n|:|--|if\b|otherwise\b|at\b)", re.MULTILINE)
 _CLOSERS = {"RPAR": "LPAR", "RBRACE": "LBRACE", "RFLOOR": "LFLOOR", "RCEIL": "LCEIL"}
 _WORDS = frozenset({"NAME", "NUMBER", "CALLEE", "IDENT"})
 _VALUE_ENDS = frozenset(
@@ -105,11 +105,16 @@ class Layout:
             kind = "CALLEE"
         elif kind == "NAME" and raw.value in RESERVED:
             kind = {"in": "_IN"}.get(raw.value, raw.value.upper())
-        elif kind == "LPAR" and self.initialize is not None and self.line and _KEY.match(self.text, tokens.start(raw)):
+        elif kind == "LPAR" and self._opens_key(raw):
             kind = "KEY_OPEN"
         if kind == "INITIALIZE" and not self.line:
             self.initialize = self.indent
         return raw if kind == raw.type else tokens.retyped(kind, raw)
+
+    def _opens_key(self, raw: Token) -> bool:
+        """Whether the bracket ``raw`` holds the keys of a state."""
+        behind = bool(self.line) and self.line[-1].type != "CALLEE"
+        return self.initialize is not None and behind and _KEY.match(self.text, tokens.start(raw)) is not None
 
     def _check_apart(self, token: Token) -> None:
         """Two names or numbers that touch were perhaps meant as one, perhaps as two."""

@@ -68,7 +68,14 @@ def _command(letter: str) -> str:
 
 UNICODE = Notation(
     display,
-    fences={"abs": ("|", "|"), "norm": ("‖", "‖"), "floor": ("⌊", "⌋"), "ceil": ("⌈", "⌉")},
+    fences={
+        "abs": ("|", "|"),
+        "norm": ("‖", "‖"),
+        "norm_1": ("‖", "‖₁"),
+        "norm_inf": ("‖", "‖_∞"),
+        "floor": ("⌊", "⌋"),
+        "ceil": ("⌈", "⌉"),
+    },
     root="√",
     raised=True,
 )
@@ -87,6 +94,8 @@ LATEX = Notation(
     fences={
         "abs": ("|", "|"),
         "norm": (r"\|", r"\|"),
+        "norm_1": (r"\|", r"\|_1"),
+        "norm_inf": (r"\|", r"\|_\infty "),
         "floor": (r"\lfloor ", r" \rfloor"),
         "ceil": (r"\lceil ", r" \rceil"),
     },

@@ -77,6 +77,7 @@ _STAND_INS = {
     "else if": (("ELSE", "else"), ("IF", "if"), ("TRUE", "true")),
     "else": (("ELSE", "else"),),
     "repeat": (("REPEAT", "repeat"), ("NUMBER", "1"), ("TIMES", "times")),
+    "while": (("WHILE", "while"), ("TRUE", "true")),
     "for": (
         ("FOR", "for"),
         ("NAME", "t"),
@@ -90,7 +91,7 @@ _STAND_INS = {
 """What a header that cannot be read is taken for, by its first word, so that its block is read."""
 
 _FIRST_WORD = re.compile(r"(?:else[ \t]+if|elif|elseif|[A-Za-z]+)(?![A-Za-z0-9_])")
-_SAME_HEADER = {"elif": "else if", "elseif": "else if", "while": "repeat", "def": "function", "class": "optimizer"}
+_SAME_HEADER = {"elif": "else if", "elseif": "else if", "def": "function", "class": "optimizer"}
 
 
 class _Abandon(Exception):

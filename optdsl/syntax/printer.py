@@ -75,7 +75,9 @@ class _Printer:
                 return _lines(self._transform(node))
             case ast.Optimizer():
                 return _lines(self._optimizer(node))
-            case ast.Assign() | ast.If() | ast.ForElements() | ast.ForSupport() | ast.Repeat() | ast.Return():
+            case ast.Assign() | ast.If() | ast.Append() | ast.Break() | ast.Return():
+                return "\n".join(self._block((node,)))
+            case ast.ForElements() | ast.ForSupport() | ast.ForRange() | ast.Repeat() | ast.While():
                 return "\n".join(self._block((node,)))
             case _:
                 return self._expr(node, Level.VALUE)
@@ -100,7 +102,8 @@ class _Printer:
         yield f"optimizer {node.name}{base}{applies}{flat}:"
         sections = self._declared(node)
         if node.body:
-            sections.append([f"for t = 1 to {self.sign('…')} do", *_indented(self._block(node.body))])
+            header = "for each step do" if node.each_step else f"for t = 1 to {self.sign('…')} do"
+            sections.append([header, *_indented(self._block(node.body))])
         sections += map(self._edit, node.edits)
         if node.returns is not None:
             sections.append([f"return {self._expr(node.returns, Level.OR)}"])
@@ -189,9 +192,22 @@ class _Printer:
                 case ast.ForSupport(name, inner):
                     yield f"for i in support({self._name(name)}) do"
                     yield from _indented(self._block(inner))
-                case ast.Repeat(count, inner):
-                    yield f"repeat {self._expr(count, Level.SUM)} times"
+                case ast.ForRange(name, first, last, inner, down):
+                    first_text, last_text = self._expr(first, Level.SUM), self._expr(last, Level.SUM)
+                    yield f"for {self._name(name)} = {first_text} {'down ' if down else ''}to {last_text} do"
                     yield from _indented(self._block(inner))
+                case ast.Repeat(count, inner, up_to=up_to):
+                    yield f"repeat {'up to ' if up_to else ''}{self._expr(count, Level.SUM)} times"
+                    yield from _indented(self._block(inner))
+                case ast.While(condition, inner):
+                    yield f"while {self._expr(condition, Level.OR)} do"
+                    yield from _indented(self._block(inner))
+                case ast.Break():
+                    yield "break"
+                case ast.Append(value, history):
+                    yield f"append {self._expr(value, Level.OR)} to {self._name(history)}"
+                case ast.Return(ast.Tuple(())):
+                    yield "return"
                 case ast.Return(value):
                     yield f"return {self._expr(value, Level.OR)}"
 
@@ -240,6 +256,8 @@ class _Printer:
                 return Level.COMPARE, self._expr(operands[0], Level.SUM) + "".join(rest)
             case ast.Call():
                 return self._call(expr)
+            case ast.Tuple(items):
+                return Level.OR, ", ".join(self._expr(item, Level.OR) for item in items)
             case ast.Cases(cases):
                 return Level.VALUE, " ".join(" ".join(self._case(case)) for case in cases)
             case ast.Running(op, body):

@@ -19,14 +19,14 @@ ACCENTS = {"hat": "\u0302", "tilde": "\u0303", "bar": "\u0304", "dot": "\u0307"}
 ACCENT_NAMES = {mark: word for word, mark in ACCENTS.items()}
 
 KEYWORDS = frozenset(
-    "after all and at before break cols construction do else extends false flat for from function gradient if import "
-    "in initialize input is none not optimizer or otherwise over parameters repeat replace return rows times to "
-    "transform true update where with".split()
+    "after all and append at before break cols construction do down each else extends false flat for from function "
+    "gradient if import in initialize input is none not optimizer or otherwise over parameters repeat replace return "
+    "rows step times to transform true up update where while with".split()
 )
 
 RESERVED = KEYWORDS - frozenset(
-    "after all at before cols construction flat from gradient parameters replace rows times to transform update "
-    "with".split()
+    "after all append at before cols construction down each flat from gradient parameters replace rows step times to "
+    "transform up update with".split()
 )
 """Keywords that can never name a symbol (the others are words only where the grammar asks for them)."""
 
@@ -37,7 +37,6 @@ FOREIGN = {
     "then": "the condition ends the line; `then` is not needed",
     "end": "indentation ends a block; `end` is not needed",
     "endif": "indentation ends a block; `endif` is not needed",
-    "while": "the loops are `for t = 1 to … do`, `for i = 0, 1, …, d-1 do` and `repeat k times`",
     "def": "write `function NAME(a, b; c):`",
     "class": "write `optimizer NAME:`",
     "params": "the section is called `input:`",
@@ -57,12 +56,13 @@ FOREIGN = {
 }
 """Words of other languages, and what to write instead, where a line begins with one."""
 
-FOREIGN_WORDS = frozenset({"elif", "elsif", "elseif", "then", "end", "endif", "while", "def", "class", "pass"})
+FOREIGN_WORDS = frozenset({"elif", "elsif", "elseif", "then", "end", "endif", "def", "class", "pass"})
 """Those that can never name a symbol."""
 
 FUNCTIONS = frozenset(
-    "abs bfloat16 ceil clamp cols dim evaluate exp float32 floor identity log machine_epsilon matrix_power max mean "
-    "min norm numel orthonormal RMS rows sign sqrt sum support transpose".split()
+    "abs bfloat16 ceil clamp cols dim evaluate exp first float32 floor history identity last log machine_epsilon "
+    "matrix_power max mean min norm norm_1 norm_inf numel orthonormal RMS rows sign sqrt sum support table "
+    "transpose".split()
 )
 """The closed list of built-in functions: these words call, every other name multiplies."""
 

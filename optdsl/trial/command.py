@@ -15,10 +15,11 @@ from rich.table import Table
 from optdsl.compiler import Unit
 from optdsl.emit.python import selected
 from optdsl.ir.cost import costs
+from optdsl.ir.procedures import FlatProgram
 from optdsl.loader import load
 from optdsl.trial.pictures import save
 from optdsl.trial.problems import PROBLEMS, Problem
-from optdsl.trial.run import RATES, VARIANTS, Contestant, Outcome, best_outcome, state_bytes, step_times
+from optdsl.trial.run import RATES, VARIANTS, Contestant, Outcome, best_outcome, breaks_at_zero, state_bytes, step_times
 
 PEERS = (Contestant("torch Adam", torch.optim.Adam), Contestant("torch SGD", torch.optim.SGD))
 
@@ -35,6 +36,9 @@ def trial(units: Iterable[Unit], directory: Path, rates: tuple[float, ...] | Non
     pictures = [save(directory, problem, outcomes[problem.name]) for problem in PROBLEMS]
     console = Console()
     console.print(_results(contestants, outcomes))
+    for contestant in filter(breaks_at_zero, contestants):
+        text = f"  {contestant.name} makes an element nan whose gradient is 0: it divides 0 by 0. Is an ε missing?"
+        console.print(text, highlight=False, soft_wrap=True)
     console.print(_costs(units, contestants))
     for picture in pictures:
         console.print(f"{picture}", highlight=False)
@@ -85,7 +89,8 @@ def _result(problem: Problem, outcome: Outcome) -> str:
 
 def _costs(units: Iterable[Unit], contestants: Iterable[Contestant]) -> Table:
     contestants = tuple(contestants)
-    accesses = {unit.program.name: costs(unit.program, selected(unit.program))[0].accesses for unit in units}
+    counted_units = [unit for unit in units if not isinstance(unit.program, FlatProgram)]
+    accesses = {unit.program.name: costs(unit.program, selected(unit.program))[0].accesses for unit in counted_units}
     times = step_times(contestants)
     table = Table(title="cost of a step: whole tensors read and written, state per element, time here", box=SIMPLE)
     table.add_column("optimizer", no_wrap=True)

@@ -88,6 +88,15 @@ def run(contestant: Contestant, problem: Problem, lr: float | None) -> Outcome:
     return Outcome(lr, tuple(losses), tuple(path), score)
 
 
+def breaks_at_zero(contestant: Contestant) -> bool:
+    """Whether a step makes an element nan whose gradient has always been 0, as ``m_t / √v_t`` without an ``ε`` does."""
+    parameter = torch.ones(2, requires_grad=True)
+    parameter.grad = torch.tensor([1.0, 0.0])
+    contestant.prepare([parameter])
+    contestant.optimizer([parameter]).step()
+    return bool(parameter.isnan()[1])
+
+
 # ------------------------------------------------------------------------------------------------------------- cost
 
 SHAPES = ((256, 256), (256,), (256, 256), (256,), (256, 10), (10,)) * 4

@@ -23,7 +23,7 @@ from optdsl.syntax.printer import unparse
 from tests.wellformed import assert_wellformed
 
 ROOT = Path(__file__).parent.parent.parent
-SPECS = sorted((ROOT / "specs").glob("*.opt"))
+SPECS = sorted(path for path in (ROOT / "specs").glob("*.opt") if "over flat" not in path.read_text("utf-8"))
 TRANSFORMS = (
     "coupled_decay(0.1)",
     "decoupled_decay(0.1, 0.2)",

@@ -15,12 +15,14 @@ from optdsl.ir.nodes import (
     Expr,
     Grad,
     If,
+    Item,
     Let,
     Op,
     Param,
     Present,
     Program,
     Rate,
+    Size,
     mul,
     statements,
     sub,
@@ -73,7 +75,7 @@ def test_every_operation_and_every_shape_is_drawn():
 
     collect()
     made_by_passes = {"full"}
-    drawn_with_functions = {Call, "bfloat16"}
+    drawn_with_functions = {Call, Item, Size, "bfloat16"}
     over_parameters = {op for op, of in REDUCTIONS.items() if of.over == "parameters"}
     wanted = {*OPERATIONS, *get_args(Expr), "nested", "presence"}
     assert seen >= wanted - made_by_passes - drawn_with_functions - over_parameters

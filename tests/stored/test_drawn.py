@@ -34,9 +34,12 @@ def drawn(examples: int) -> settings:
 
 
 def compiled(program: Program) -> type[torch.optim.Optimizer]:
-    """The class of ``program``, with its native kernel beside it."""
+    """The class of ``program``, with its native kernel beside it, which steps all rows where they are."""
     files = {"__init__.py": "", "drawn.py": emit_module(program), "_drawn_native.py": emit_native(program), **SUPPORT}
-    return importlib.import_module(f"{_MEMORY.add('_drawn', 'drawn', files)}.drawn").Drawn
+    package = _MEMORY.add("_drawn", "drawn", files)
+    native = importlib.import_module(f"{package}._support.native_stored")
+    native.LEAST_BYTES = native.LEAST_ELEMENTS = 0
+    return importlib.import_module(f"{package}.drawn").Drawn
 
 
 def masks(case: Case) -> list[tuple[np.ndarray | None, int]]:

@@ -43,14 +43,14 @@ def test_agrees_with_the_interpreter(tmp_path: Path, text: str, switched: bool, 
     program = check_files([tmp_path / "spec.opt"]).units[0].program
     switches = {s.name: True for s in program.scalars if s.default.value is False} if switched else {}
     hypers = interpret.default_hypers(program, **switches, maximize=switched)
-    param = torch.linspace(-1, 1, 28, dtype=torch.float64).reshape(7, 4).requires_grad_()
+    param = torch.linspace(-1, 1, 63, dtype=torch.float64).reshape(7, 9).requires_grad_()
     made = getattr(loaded(tmp_path, text), optimizer)([param], **switches, maximize=switched, **flags)
     expected, states = param.detach().numpy().copy(), {}
     generator = torch.Generator().manual_seed(3)
     for t in range(1, 9):
-        dense = torch.randn(7, 4, dtype=torch.float64, generator=generator)
-        stored = torch.rand(7, 1 if t % 2 else 4, generator=generator) < (t - 1) % 4 / 3
-        stored = stored.expand(7, 4)
+        dense = torch.randn(7, 9, dtype=torch.float64, generator=generator)
+        stored = torch.rand(7, 1 if t % 2 else 9, generator=generator) < (t - 1) % 4 / 3
+        stored = stored.expand(7, 9)
         param.grad = (dense * stored).to_sparse(1 if t % 2 else 2) if t != 5 else dense
         mask = None if t == 5 else stored.numpy()
         made.step()
@@ -128,6 +128,8 @@ SHAPES = {
     "elements": ((5, 3), 2),
     "matrices": ((4, 3, 2), 1),
     "vectors": ((4, 3, 2), 2),
+    "long rows": ((6, 70), 1),
+    "long vectors": ((3, 4, 16), 2),
     "no rows": ((0, 3), 1),
     "no columns": ((3, 0), 1),
 }

@@ -27,6 +27,7 @@ SAMPLES = {
     "NABLA": ["∇", r"\nabla", "grad"],
     "RUNNING": ["∏_{i=1}^{t}", r"\sum_{i=1}^{t}"],
     "TRANSPOSE": ["ᵀ", "^T"],
+    "NORM_ORDER": ["_1", "₁", "_∞", r"_\infty", "_{2}"],
     "COMPARE": ["<", "≤", ">=", "≠", r"\geq"],
     "PLUS_MINUS": ["+", "-"],
     "_EQUAL": ["="],
@@ -45,7 +46,7 @@ SAMPLES = {
 
 RANDOMS = st.integers(0, 2**32).map(Random)
 
-FROM_THE_BUILDER = {f"E0{n:02}" for n in (8, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 34)}
+FROM_THE_BUILDER = {f"E0{n:02}" for n in (8, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 34)}
 """What may be wrong with a text that the grammar allows (an empty block cannot be written down: E034)."""
 
 

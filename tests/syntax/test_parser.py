@@ -188,10 +188,12 @@ def spans(node: object) -> list[tuple[object, Span]]:
 
 @pytest.mark.parametrize("name", spec_names())
 def test_span_of_every_expression_reads_as_that_expression(name: str) -> None:
-    for node, span in spans(module(spec_text(name))):
+    read = module(spec_text(name))
+    imports = "".join(f"import {i.name} from {i.file}\n" for i in read.imports)
+    for node, span in spans(read):
         if isinstance(node, ast.Binary | ast.Call | ast.Name | ast.Number | ast.Unary | ast.Compare | ast.Gradient):
             text = "2" if span.text == "²" else span.text
-            (again,) = module(f"function f(x):\n    y ← {text}\n").functions[0].body
+            (again,) = module(f"{imports}function probe(x):\n    y ← {text}\n").functions[0].body
             assert isinstance(again, ast.Assign)
             assert again.value == node or isinstance(again.value, ast.StepTime)
 
@@ -266,7 +268,7 @@ def test_lines_in_a_row_that_are_out_of_place_are_reported_once() -> None:
 
 
 def test_module_is_missing_where_there_is_a_mistake() -> None:
-    assert parse(Source("<test>", "optimizer X:\n    return\n")).module is None
+    assert parse(Source("<test>", "optimizer X:\n    return θ_t +\n")).module is None
 
 
 def test_what_follows_from_an_unreadable_character_is_not_reported() -> None:

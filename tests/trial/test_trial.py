@@ -16,7 +16,7 @@ from optdsl.compiler import check_files
 from optdsl.loader import load
 from optdsl.trial import command
 from optdsl.trial.problems import PROBLEMS, quadratic, rosenbrock
-from optdsl.trial.run import Contestant, best_outcome, run, state_bytes, step_times
+from optdsl.trial.run import Contestant, best_outcome, breaks_at_zero, run, state_bytes, step_times
 
 SPECS = Path(__file__).parents[2] / "specs"
 ADAM = Contestant("Adam", torch.optim.Adam)
@@ -92,3 +92,18 @@ def test_what_has_no_default_is_told(tmp_path: Path) -> None:
 def test_a_shipped_spec_is_found_again() -> None:
     (unit,) = check_files(["adam"]).units
     assert load(unit.source.name).Adam.__name__ == load("adam").Adam.__name__ == "Adam"
+
+
+def test_a_division_of_zero_by_zero_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = tmp_path / "bare.opt"
+    adam = (SPECS / "adam.opt").read_text(encoding="utf-8")
+    assert "(√v̂_t + ε)" in adam
+    adam = "".join(line for line in adam.splitlines(keepends=True) if "(eps)" not in line)
+    spec.write_text(adam.replace("(√v̂_t + ε)", "√v̂_t").replace("optimizer Adam", "optimizer Bare"), "utf-8")
+    assert breaks_at_zero(Contestant("Bare", load(spec).Bare))
+    assert not breaks_at_zero(ADAM)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["try", str(spec), "--lr", "0.01"])
+    assert result.exit_code == 0
+    assert "Bare makes an element nan whose gradient is 0" in result.output
+    assert "torch Adam makes" not in result.output

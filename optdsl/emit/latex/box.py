@@ -36,9 +36,10 @@ def latex(optimizer: ast.Optimizer) -> str:
     The text holds no blank line and no double quote: it can stand in a raw doc string.
     """
     optimizer = inline_fixed(optimizer)
-    header = _list(r"\textbf{input}      : ", _inputs(optimizer.inputs))
+    header = _list(r"\textbf{input}      : ", _inputs(optimizer.inputs, optimizer.flat))
     header += _list(r"\textbf{initialize} : ", _states(optimizer.states))
-    step = [r"&\textbf{for} \: t=1 \: \textbf{to} \: \ldots \: \textbf{do}", *_block(optimizer.body, 1)]
+    times = r"\textbf{each step}" if optimizer.each_step else r"t=1 \: \textbf{to} \: \ldots"
+    step = [rf"&\textbf{{for}} \: {times} \: \textbf{{do}}", *_block(optimizer.body, 1)]
     returned = [] if optimizer.returns is None else [rf"&\bf{{return}} \:  {expression(optimizer.returns)}", RULE]
     rows = [
         *((row, WIDE) for row in (RULE, *header[:-1])),
@@ -50,7 +51,7 @@ def latex(optimizer: ast.Optimizer) -> str:
     return "\n".join([r"\begin{aligned}", *lines, r"\end{aligned}"])
 
 
-def _inputs(inputs: Sequence[ast.Input]) -> Iterator[str]:
+def _inputs(inputs: Sequence[ast.Input], flat: bool) -> Iterator[str]:
     yield r"\theta_0 \text{ (params)}"
     yield r"f(\theta) \text{ (objective)}"
     words = [i.names[0].symbol.base for i in inputs]
@@ -61,7 +62,7 @@ def _inputs(inputs: Sequence[ast.Input]) -> Iterator[str]:
         if declaration.choices:
             symbols += rf" \in \{{{', '.join(map(quoted, declaration.choices))}\}}"
         yield symbols + _label(declaration.python_name)
-    if "maximize" not in words:
+    if "maximize" not in words and not flat:
         yield word("maximize")
 
 
@@ -121,9 +122,23 @@ def _block(body: Iterable[ast.Stmt], depth: int) -> Iterator[str]:
                 support = rf"\mathrm{{support}}({name(target)})"
                 yield row(rf"\textbf{{for}} \: i \: \textbf{{in}} \: {support} \: \textbf{{do}}")
                 yield from _block(inner, depth + 1)
-            case ast.Repeat(count, inner):
-                yield row(rf"\textbf{{repeat}} \: {expression(count)} \: \textbf{{times}}")
+            case ast.Repeat(count, inner, up_to=up_to):
+                repeat = "repeat up to" if up_to else "repeat"
+                yield row(rf"\textbf{{{repeat}}} \: {expression(count)} \: \textbf{{times}}")
                 yield from _block(inner, depth + 1)
+            case ast.ForRange(target, first, last, inner, down):
+                ends = rf"{expression(first)} \: \textbf{{{'down to' if down else 'to'}}} \: {expression(last)}"
+                yield row(rf"\textbf{{for}} \: {name(target)} = {ends} \: \textbf{{do}}")
+                yield from _block(inner, depth + 1)
+            case ast.While(condition, inner):
+                yield row(rf"\textbf{{while}} \: {expression(condition)} \: \textbf{{do}}")
+                yield from _block(inner, depth + 1)
+            case ast.Break():
+                yield row(r"\textbf{break}")
+            case ast.Append(value, target):
+                yield row(rf"\textbf{{append}} \: {expression(value)} \: \textbf{{to}} \: {name(target)}")
+            case ast.Return(ast.Tuple(())):
+                yield row(r"\textbf{return}")
             case ast.Return(value):
                 yield row(rf"\textbf{{return}} \: {expression(value)}")
 

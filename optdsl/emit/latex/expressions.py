@@ -38,7 +38,14 @@ COMPARISONS = {
     "is": r"\: \textbf{is} \:",
     "is not": r"\: \textbf{is not} \:",
 }
-DELIMITERS = {"abs": ("|", "|"), "norm": (r"\|", r"\|"), "floor": (r"\lfloor ", r" \rfloor"), "sqrt": (r"\sqrt{", "}")}
+DELIMITERS = {
+    "abs": ("|", "|"),
+    "norm": (r"\|", r"\|"),
+    "norm_1": (r"\|", r"\|_1"),
+    "norm_inf": (r"\|", r"\|_\infty"),
+    "floor": (r"\lfloor ", r" \rfloor"),
+    "sqrt": (r"\sqrt{", "}"),
+}
 """Functions that are written around their one argument."""
 
 BARS = ("|", r"\|")
@@ -110,6 +117,8 @@ def _form(expr: ast.Expr) -> tuple[Level, str]:
             return Level.COMPARE, " ".join(parts)
         case ast.Call():
             return Level.ATOM, _call(expr)
+        case ast.Tuple(items):
+            return Level.ATOM, ", ".join(map(expression, items))
         case ast.Cases(cases):
             rows = [
                 f"{expression(c.value)} & "

@@ -60,7 +60,7 @@ def emit_module(program: Program, algorithm: str = "") -> str:
             uses_math="math" in used,
             bases=bases,
             support=[*bases, *(name for name in SUPPORT if name in used)],
-            doc=docstring(_doc(program, algorithm), "    "),
+            doc=docstring(class_doc(program, algorithm), "    "),
             attributes=list(_attributes(program)),
             signature=parameters,
             defaults=list(signature.defaults(program)),
@@ -97,7 +97,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _doc(program: Program, algorithm: str) -> str:
+def class_doc(program: Program, algorithm: str) -> str:
     """The class's doc string: what the spec says of it, the algorithm between the first paragraph and the rest."""
     summary, _, rest = inspect.cleandoc(program.doc).partition("\n\n")
     box = f".. math::\n{textwrap.indent(algorithm, '   ')}" if algorithm else ""

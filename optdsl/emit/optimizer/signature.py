@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterator
 
 from optdsl.emit.python.expressions import HostPrinter
-from optdsl.ir.nodes import TORCH_FLAGS, Argument, DType, Hyper, Program, Scalar
+from optdsl.ir.nodes import TORCH_FLAGS, Argument, DType, Hyper, Program, Scalar, walk
+from optdsl.ir.procedures import FlatProgram
 
 FLAG_TYPES = {
     "foreach": ("bool | None", "None"),
@@ -44,6 +45,8 @@ def arguments(program: Program) -> tuple[Argument, ...]:
     Flags that the spec does not place follow its positional arguments, keyword-only.
     """
     own = [argument for argument in program.arguments if not argument.fixed]
+    if isinstance(program, FlatProgram):
+        return (*(a for a in own if not a.keyword_only), *(a for a in own if a.keyword_only))
     placed = {argument.name for argument in own}
     flags = [Argument(flag, (), keyword_only=True) for flag in FLAG_TYPES if flag not in placed]
     positional = [argument for argument in own if not argument.keyword_only]
@@ -58,29 +61,42 @@ def signature(program: Program) -> Iterator[str]:
             keyword_only = True
             yield "*"
         value = default(argument)
-        yield f"{argument.name}: {annotation(argument)}" + ("" if value is None else f" = {value}")
+        yield f"{argument.name}: {annotation(argument, program)}" + ("" if value is None else f" = {value}")
 
 
-def annotation(argument: Argument) -> str:
+def annotation(argument: Argument, program: Program) -> str:
     if not argument.scalars:
         return FLAG_TYPES[argument.name][0]
-    types = [_scalar_type(scalar, argument) for scalar in argument.scalars]
+    whole = program.whole if isinstance(program, FlatProgram) else frozenset()
+    types = [_scalar_type(scalar, argument, scalar.name in whole) for scalar in argument.scalars]
     return types[0] if len(types) == 1 else f"tuple[{', '.join(types)}]"
 
 
-def _scalar_type(scalar: Scalar, argument: Argument) -> str:
-    text = TYPES[scalar.dtype]
-    return f"{text} | None" if argument.optional and scalar.dtype is DType.REAL else text
+def _scalar_type(scalar: Scalar, argument: Argument, whole: bool) -> str:
+    text = "int" if whole else TYPES[scalar.dtype]
+    optional = argument.optional or is_computed(scalar)
+    return f"{text} | None" if optional and scalar.dtype is DType.REAL else text
+
+
+def is_computed(scalar: Scalar) -> bool:
+    """Whether the default follows from other arguments; the signature has None then."""
+    return scalar.default is not None and any(isinstance(node, Hyper) for node in walk(scalar.default))
 
 
 def default(argument: Argument) -> str | None:
     """The default of ``argument`` as Python; None if it must be given."""
     if not argument.scalars:
         return FLAG_TYPES[argument.name][1]
-    values = [None if scalar.default is None else _constant(scalar.default) for scalar in argument.scalars]
+    values = [_default(scalar) for scalar in argument.scalars]
     if None in values:
         return None
     return values[0] if len(values) == 1 else f"({', '.join(v for v in values if v is not None)})"
+
+
+def _default(scalar: Scalar) -> str | None:
+    if scalar.default is None:
+        return None
+    return "None" if is_computed(scalar) else _constant(scalar.default)
 
 
 def defaults(program: Program) -> Iterator[tuple[str, str]]:
@@ -106,9 +122,11 @@ def documentation(program: Program, width: int) -> str:
     entries = [PARAMS_DOC]
     for argument in arguments(program):
         value = default(argument)
-        optional, shown = ("", "") if value is None else (", optional", f" {_unbroken(f'(default: {value})')}")
+        optional, shown = (
+            ("", "") if value is None else (", optional", f" {_unbroken(f'(default: {_shown(argument, value)})')}")
+        )
         text = argument.doc or FLAG_DOCS.get(argument.name) or _symbols(argument)
-        entries.append(f"{argument.name} ({annotation(argument)}{optional}): {text}{shown}")
+        entries.append(f"{argument.name} ({annotation(argument, program)}{optional}): {text}{shown}")
     lines = ["Args:"]
     for entry in entries:
         lines += textwrap.wrap(
@@ -120,6 +138,12 @@ def documentation(program: Program, width: int) -> str:
             break_on_hyphens=False,
         )
     return "\n".join(lines).replace(NO_BREAK_SPACE, " ")
+
+
+def _shown(argument: Argument, value: str) -> str:
+    """The default for the documentation: what it is computed from, where it is."""
+    first = argument.scalars[0] if len(argument.scalars) == 1 else None
+    return _constant(first.default) if first is not None and first.default is not None and is_computed(first) else value
 
 
 def _unbroken(text: str) -> str:

@@ -80,10 +80,14 @@ class HostPrinter:
             case Op(op, (a, b)) if op in _BINARY:
                 symbol, own, left, right = _BINARY[op]
                 return f"{self.within(a, left)} {symbol} {self.within(b, right)}", own
+            case Op("floor", (Op("div", (a, b)),)):
+                return f"{self.within(a, _PRODUCT)} // {self.within(b, _SIGN)}", _PRODUCT
             case Op("neg", (a,)):
                 return f"-{self.within(a, _PRODUCT if _is_quotient(a) else _SIGN)}", _SIGN
-            case _:
+            case Op():
                 return self.function(x)
+            case _:
+                raise ValueError(f"no Python for {x}")
 
     def function(self, x: Op) -> tuple[str, int]:
         match x:

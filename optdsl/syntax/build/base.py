@@ -62,6 +62,10 @@ def plain(node: Any) -> Any:
     return node.value if isinstance(node, Product | Power) else node
 
 
+def count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def first_line(span: Span) -> Span:
     """The part of ``span`` in its first line."""
     return Span(span.source, span.start, span.start + len(span.text.split("\n")[0].rstrip()))

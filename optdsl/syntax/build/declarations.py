@@ -11,8 +11,11 @@ from lark import Token
 from optdsl.source import Fix, Span
 from optdsl.syntax import ast
 from optdsl.syntax.ast import Symbol, Time
-from optdsl.syntax.build.base import Part, first_line, plain
+from optdsl.syntax.build.base import Part, count, first_line, plain
 from optdsl.syntax.build.statements import Statements
+
+_SECTIONS = {"docstring": "doc string", "step": "`for t = 1 to … do`", "each step": "`for each step do`"}
+"""What a section is called in messages, where it is not its word."""
 
 
 def clean_doc(text: str) -> str:
@@ -59,7 +62,7 @@ class Builder(Statements):
         if defaults is not None and len(defaults) != len(names):
             self._report(
                 "E022",
-                f"{_count(len(names), 'name')} but {_count(len(defaults), 'default')}",
+                f"{count(len(names), 'name')} but {count(len(defaults), 'default')}",
                 default.span,
                 help="give one default per name",
             )
@@ -103,7 +106,8 @@ class Builder(Statements):
         return Part("input", tuple(inputs), span)
 
     def _key(self, span: Span, children: list[Any]) -> Part:
-        return Part("key", self._word(children[1]), self._at(children[1]))
+        """The key of every state of the line, each with its place."""
+        return Part("key", [(self._word(c), self._at(c)) for c in children if c.type == "IDENT"], span)
 
     def _shape(self, span: Span, children: list[Any]) -> Part:
         return Part("shape", plain(children[0]), span)
@@ -117,39 +121,47 @@ class Builder(Statements):
     def _state_otherwise(self, span: Span, children: list[Any]) -> Part:
         return Part("condition", None, span)
 
-    def _state(self, span: Span, children: list[Any]) -> tuple[ast.State, bool]:
-        """The state, and whether its condition is ``otherwise``."""
-        target, value, key, shape, *tail = children
+    def _state(self, span: Span, children: list[Any]) -> tuple[list[ast.State], bool]:
+        """The states of one line, and whether their condition is ``otherwise``."""
+        names, value, key, shape, *tail = children
         tails: dict[str, Part] = {}
         for part in tail:
             if part.kind in tails:
                 self._report("E023", f"`{part.span.text}` comes twice", part.span)
             tails[part.kind] = part
         condition = tails.get("condition")
-        state = ast.State(
-            self._target(target),
-            None if value is None else plain(value),
-            None if key is None else key.value,
-            None if condition is None else condition.value,
-            "eager" in tails,
-            span,
-            None if key is None else key.span,
-            None if shape is None else shape.value,
-        )
-        return state, condition is not None and condition.value is None
+        keys = [(None, None)] * len(names) if key is None else key.value
+        if len(keys) != len(names):
+            message = f"{count(len(names), 'state')} but {count(len(keys), 'key')}"
+            self._report("E022", message, key.span, help="give one key per state")
+            keys = (keys * len(names))[: len(names)]
+        states = [
+            ast.State(
+                name,
+                None if value is None else plain(value),
+                word,
+                None if condition is None else condition.value,
+                "eager" in tails,
+                span if len(names) == 1 else name.span,
+                place,
+                None if shape is None else shape.value,
+            )
+            for name, (word, place) in zip(names, keys, strict=True)
+        ]
+        return states, condition is not None and condition.value is None
 
     def _initialize(self, span: Span, children: list[Any]) -> Part:
         states: list[ast.State] = []
         condition: ast.Expr | None = None
-        for state, otherwise in children:
+        for line, otherwise in children:
             if otherwise and condition is None:
-                self._report("E024", "`otherwise` follows no state with a condition", state.span)
+                self._report("E024", "`otherwise` follows no state with a condition", line[0].span)
             elif otherwise:
                 assert condition is not None
-                state = replace(state, condition=ast.Unary("not", condition, condition.span))
-            elif state.condition is not None:
-                condition = state.condition
-            states.append(state)
+                line = [replace(s, condition=ast.Unary("not", condition, condition.span)) for s in line]
+            elif line[0].condition is not None:
+                condition = line[0].condition
+            states += line
         return Part("initialize", tuple(states), span)
 
     def _step(self, span: Span, children: list[Any]) -> Part:
@@ -163,6 +175,9 @@ class Builder(Statements):
                 help="write `for t = 1 to … do`",
             )
         return Part("step", body, span)
+
+    def _each_step(self, span: Span, children: list[Any]) -> Part:
+        return Part("each step", children[0], span)
 
     def _docstring(self, span: Span, children: list[Any]) -> Part:
         return Part("docstring", clean_doc(unicodedata.normalize("NFC", children[0][3:-3])), span)
@@ -211,8 +226,8 @@ class Builder(Statements):
             if isinstance(member, ast.Edit):
                 continue
             part = Part("return", member.value, member.span) if isinstance(member, ast.Return) else member
-            if part.kind in parts:
-                section = {"docstring": "doc string", "step": "`for t = 1 to … do`"}.get(part.kind, f"`{part.kind}`")
+            if part.kind in parts or {part.kind, *parts} >= {"step", "each step"}:
+                section = _SECTIONS.get(part.kind, f"`{part.kind}`")
                 self._report("E023", f"a second {section} in {title}", first_line(part.span))
             else:
                 parts[part.kind] = part.value
@@ -241,7 +256,7 @@ class Builder(Statements):
             parts.get("docstring", ""),
             parts.get("input", ()),
             parts.get("initialize", ()),
-            parts.get("step", ()),
+            parts.get("step", parts.get("each step", ())),
             parts.get("return"),
             bool(flat),
             span,
@@ -249,6 +264,7 @@ class Builder(Statements):
             None if base is None else base.span,
             edits,
             applies or (),
+            "each step" in parts,
         )
 
     def _parameters(self, span: Span, children: list[Any]) -> tuple[ast.Name, ...]:
@@ -270,7 +286,3 @@ class Builder(Statements):
         optimizers = [c for c in children if isinstance(c, ast.Optimizer)]
         whole = Span(self.spelled.source, 0, len(self.spelled.source.text))
         return ast.Module(tuple(imports), tuple(functions), tuple(optimizers), whole, tuple(transforms))
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -15,6 +15,9 @@ from optdsl.syntax.build.base import Over, Power, Product, plain
 from optdsl.syntax.build.names import Names
 
 _RELATIONS = {"!=": "≠", "<=": "≤", ">=": "≥"}
+_ABSENT = ast.Name(Symbol("absent"), Time.NONE)
+"""What may be written for ``none`` behind ``is``."""
+
 _RUNNING_INDEX = re.compile(r"_\{\s*([a-z])")
 
 
@@ -123,7 +126,8 @@ class Expressions(Names):
         return self._function("abs", children[1], span)
 
     def _norm(self, span: Span, children: list[Any]) -> ast.Call:
-        return self._function("norm", children[1], span)
+        order = "" if children[3] is None else str(children[3]).strip("_{} ")
+        return self._function({"1": "norm_1", "∞": "norm_inf"}.get(order, "norm"), children[1], span)
 
     def _floor(self, span: Span, children: list[Any]) -> ast.Call:
         return self._function("floor", children[0], span)
@@ -183,7 +187,11 @@ class Expressions(Names):
         return ast.Unary("not", plain(children[0]), span)
 
     def _compare(self, span: Span, children: list[Any]) -> ast.Compare:
-        return ast.Compare(tuple(plain(c) for c in children[::2]), tuple(children[1::2]), span)
+        operands, ops = [plain(c) for c in children[::2]], children[1::2]
+        for i, op in enumerate(ops, 1):
+            if op in ("is", "is not") and operands[i] == _ABSENT:
+                operands[i] = ast.NoneLiteral(operands[i].span)
+        return ast.Compare(tuple(operands), tuple(ops), span)
 
     def _relation(self, span: Span, children: list[Any]) -> str:
         return _RELATIONS.get(str(children[0]), str(children[0]))
