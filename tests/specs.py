@@ -184,8 +184,8 @@ def expr(e: Expr) -> ast.Expr:
 def with_functions(module: ast.Module) -> ast.Module:
     """The same spec with the value of every assignment that computes something behind a function of its own.
 
-    Not where it asks about a choice: only the step itself can. Nor where it asks what is known of θ: that reads no value
-    in the step, but does as an argument.
+    Not where it asks about a choice: only the step itself can. Nor where it asks what is known of θ: that reads no
+    value in the step, but does as an argument.
     """
     functions: list[ast.Function] = []
 
