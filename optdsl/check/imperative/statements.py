@@ -238,6 +238,11 @@ class Statements(Expressions):
             case ast.Compare(operands=(ast.Name() as name, ast.NoneLiteral()), ops=(op,)):
                 if (op == "is not") is holds:
                     self.names.sure.add(self.variable(name))
+            case ast.Binary(op="and" | "or" as op, left=left, right=right) if (op == "and") is holds:
+                self.learn(left, holds)
+                self.learn(right, holds)
+            case ast.Unary(op="not", operand=operand):
+                self.learn(operand, not holds)
 
     def merged(self, before: Names, ends: list[Names], span: Span) -> Names:
         """What is known where several paths meet; those that end before do not count."""
