@@ -23,7 +23,7 @@ COMPARE = {"=": "eq", "≠": "ne", "<": "lt", "≤": "le", ">": "gt", "≥": "ge
 ELEMENTWISE = {name: name for name in ("sqrt", "abs", "sign", "exp", "log", "floor", "bfloat16")}
 REDUCTIONS = {"sum": "sum", "mean": "mean", "RMS": "rms", "norm": "norm", "max": "amax", "min": "amin"}
 
-TAKEN = frozenset("append group math matrices param point scalars state to_scalar torch".split())
+TAKEN = frozenset("append group math matrices max_abs param point scalars state to_scalar torch".split())
 """What emitted procedures mean by these names."""
 
 

@@ -137,7 +137,7 @@ class ProcedurePrinter(HostPrinter):
             case Op("sum_all", (Op("mul", (a, b)),)) if a.type.shape == b.type.shape == VECTOR:
                 return f"{self.within(a, _ATOM)}.dot({self(b)})", _ATOM
             case Op("amax_all", (Op("abs", (a,)),)) if self.flat and a.type.is_tensor:
-                return f"torch.linalg.vector_norm({self(a)}, math.inf)", _ATOM
+                return f"max_abs({self(a)})", _ATOM
             case Op(op, (a,)) if op in REDUCTIONS:
                 return self.reduction(REDUCTIONS[op].fold, REDUCTIONS[op].over, a), _ATOM
             case Op("transpose", (a,)):

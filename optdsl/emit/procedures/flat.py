@@ -19,7 +19,7 @@ from optdsl.emit.python.expressions import HostPrinter
 from optdsl.ir.nodes import Const, Hyper
 from optdsl.ir.procedures import FlatProgram, expressions, steps
 
-SUPPORT = ("append", "matrices", "scalars", "table", "to_scalar")
+SUPPORT = ("append", "matrices", "max_abs", "scalars", "table", "to_scalar")
 """What a module may need of ``_support`` besides the base class and its point."""
 
 
