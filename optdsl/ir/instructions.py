@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from optdsl.ir.nodes import Expr
+from optdsl.ir.nodes import Expr, Rate
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Instruction:
     - ``call``: the procedure ``function`` of the operands and scalars, whose places ``layout`` tells as of ``where``
     - ``scalar``: the scalar ``target`` is s, no access;  ``assign``: the scalar state ``target`` takes the value s
 
-    ``small`` are those of the operands and the target that are no whole tensors: scalars, values per row or column.
+    ``small`` are those of the operands that are no whole tensors but values per row or column; ``makes_small`` says
+    the same, or that it is a scalar, of what is assigned (a variable may hold the one before and the other after).
     """
 
     op: str
@@ -46,18 +47,26 @@ class Instruction:
     layout: str = ""
     function: str = ""
     small: frozenset[str] = frozenset()
+    makes_small: bool = False
 
     @property
     def accesses(self) -> int:
         """Whole tensors read and written; one read twice by one operation counts once."""
         if self.op in ("alias", "choose", "store", "transpose", "scalar", "assign"):
             return 0
-        written = self.target not in self.small
+        written = not self.makes_small
         if self.op in ("full_like", "identity"):
             return int(written)
         if self.op == "copy":
             return 2 * written
         return len(set(self.operands) - self.small) + written
+
+    @property
+    def spread(self) -> int:
+        """What it costs more on lists: a number for each tensor is multiplied in by an operation of its own."""
+        numbers = any(scalar.type.rate is Rate.TENSOR for scalar in self.scalars)
+        multiplies = self.op in ("add", "addcmul", "addcdiv") and len(self.operands) > 1
+        return 2 if numbers and multiplies and self.operands[1] not in self.small else 0
 
 
 @dataclass(frozen=True)
