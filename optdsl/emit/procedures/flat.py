@@ -37,6 +37,7 @@ def emit_flat_module(program: FlatProgram, algorithm: str = "") -> str:
         .render(
             name=program.name,
             uses_math="math" in used,
+            uses_torch="torch" in used,
             support=["FlatOptimizer", "Point", *(name for name in SUPPORT if name in used)],
             doc=docstring(class_doc(program, algorithm), "    "),
             signature=list(signature.signature(program)),
