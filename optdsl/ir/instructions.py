@@ -27,6 +27,7 @@ class Instruction:
     - ``full_like``: s everywhere, in a's shape and dtype (a is not read)
     - ``choose``: a if s else b, no access
     - ``copy``: a's buffer takes b's value;  ``alias``: another name, no access
+    - ``copy_like``: b's value in a new buffer of a's shape, layout and dtype (a is not read)
     - ``store``: the state ``target`` gets ``operands[0]`` as its buffer, no access
     - the reductions of :data:`~optdsl.ir.nodes.REDUCTIONS`, of a; ``matmul``: a @ b;  ``transpose``: a view of a, no
       access;  ``orthonormal``, ``matrix_power`` (to the power of s): of a;  ``identity``: with s rows, like a, which is
@@ -55,7 +56,7 @@ class Instruction:
         written = self.target not in self.small
         if self.op in ("full_like", "identity"):
             return int(written)
-        if self.op == "copy":
+        if self.op in ("copy", "copy_like"):
             return 2 * written
         return len(set(self.operands) - self.small) + written
 
