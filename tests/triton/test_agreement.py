@@ -16,10 +16,8 @@ from tests.torch_parity.cases import (
     every_case,
     every_dense_case,
     gradients,
-    parameters,
     spec_of,
     train,
-    trained,
 )
 from tests.triton.cases import program
 from tests.triton.harness import load_fused
@@ -45,13 +43,13 @@ def fused(case: Case) -> Callable[..., torch.optim.Optimizer]:
 
 @pytest.mark.parametrize(("case", "kwargs"), configurations("cpu"))
 def test_every_configuration(case: Case, kwargs: dict[str, Any]) -> None:
-    ours, torchs = (trained(cls, torch.float64, kwargs, STEPS) for cls in (fused(case), case.torchs))
+    ours, torchs = (case.trained(cls, torch.float64, kwargs, STEPS) for cls in (fused(case), case.torchs))
     assert_agree(ours, torchs, tolerance(case, torch.float64))
 
 
 @every_case
 def test_single_precision(case: Case) -> None:
-    ours, torchs = (trained(cls, torch.float32, {}, STEPS) for cls in (fused(case), case.torchs))
+    ours, torchs = (case.trained(cls, torch.float32, {}, STEPS) for cls in (fused(case), case.torchs))
     assert_agree(ours, torchs, tolerance(case, torch.float32))
 
 
@@ -59,8 +57,8 @@ def test_single_precision(case: Case) -> None:
 @every_case
 def test_half_precision_rounds_once_a_step(case: Case, dtype: torch.dtype) -> None:
     """The twin computes in float32, and is rounded to ``dtype`` after each step."""
-    ours = fused(case)(parameters(dtype))
-    twin = case.torchs([param.detach().float().requires_grad_() for param in parameters(dtype)])
+    ours = fused(case)(case.parameters(dtype))
+    twin = case.torchs([param.detach().float().requires_grad_() for param in case.parameters(dtype)])
     for step in range(STEPS):
         train(ours, range(step, step + 1))
         for our, their in zip(*(o.param_groups[0]["params"] for o in (ours, twin)), strict=True):
@@ -78,7 +76,7 @@ def test_half_precision_rounds_once_a_step(case: Case, dtype: torch.dtype) -> No
 def test_groups_with_their_own_arguments(case: Case) -> None:
     optimizers = []
     for cls in (fused(case), case.torchs):
-        params = parameters(torch.float64)
+        params = case.parameters(torch.float64)
         groups = [{"params": params[:2], "lr": 0.5}, {"params": params[2:4], "maximize": True}]
         optimizer = cls(groups, lr=0.1)
         train(optimizer, range(3))
@@ -92,7 +90,7 @@ def test_groups_with_their_own_arguments(case: Case) -> None:
 def test_parameters_of_several_dtypes_in_one_group(case: Case) -> None:
     optimizers = []
     for cls in (fused(case), case.torchs):
-        params = [p for dtype in (torch.float64, torch.float32) for p in parameters(dtype)]
+        params = [p for dtype in (torch.float64, torch.float32) for p in case.parameters(dtype)]
         optimizers.append(cls(params))
         train(optimizers[-1], range(STEPS))
     assert_agree(*optimizers, rtol=tolerance(case, torch.float32))
@@ -100,7 +98,7 @@ def test_parameters_of_several_dtypes_in_one_group(case: Case) -> None:
 
 @every_case
 def test_a_changed_learning_rate(case: Case) -> None:
-    optimizers = [trained(cls, torch.float64, {"lr": 0.5}, 3) for cls in (fused(case), case.torchs)]
+    optimizers = [case.trained(cls, torch.float64, {"lr": 0.5}, 3) for cls in (fused(case), case.torchs)]
     for optimizer in optimizers:
         optimizer.param_groups[0]["lr"] = 0.25
         train(optimizer, range(3, 6))
@@ -109,8 +107,8 @@ def test_a_changed_learning_rate(case: Case) -> None:
 
 @every_case
 def test_a_learning_rate_in_a_tensor(case: Case) -> None:
-    ours = trained(fused(case), torch.float64, {"lr": torch.tensor(0.125)}, 3)
-    torchs = trained(case.torchs, torch.float64, {"lr": 0.125}, 3)
+    ours = case.trained(fused(case), torch.float64, {"lr": torch.tensor(0.125)}, 3)
+    torchs = case.trained(case.torchs, torch.float64, {"lr": 0.125}, 3)
     ours.param_groups[0]["lr"].mul_(0.5)
     torchs.param_groups[0]["lr"] = 0.0625
     for optimizer in (ours, torchs):
@@ -121,7 +119,7 @@ def test_a_learning_rate_in_a_tensor(case: Case) -> None:
 @every_dense_case
 def test_scaled_gradients_and_skipped_steps(case: Case) -> None:
     """GradScaler's side: gradients come multiplied, and a step with an infinity among them does not happen."""
-    ours, torchs = (cls(parameters(torch.float64)) for cls in (fused(case), case.torchs))
+    ours, torchs = (cls(case.parameters(torch.float64)) for cls in (fused(case), case.torchs))
     pairs = [optimizer.param_groups[0]["params"] for optimizer in (ours, torchs)]
     scale = torch.tensor([1024.0])
     for step in range(STEPS):
@@ -144,13 +142,13 @@ def test_scaled_gradients_and_skipped_steps(case: Case) -> None:
 
 @every_case
 def test_a_checkpoint_goes_on_in_torch_and_back(case: Case) -> None:
-    ours, torchs = (cls(parameters(torch.float64)) for cls in (fused(case), case.torchs))
+    ours, torchs = (cls(case.parameters(torch.float64)) for cls in (fused(case), case.torchs))
     train(ours, range(3))
     move(ours, torchs, fused=None)
     train(torchs, range(3, 4))
     move(torchs, ours, fused=True)
     train(ours, range(4, 6))
-    straight = trained(case.torchs, torch.float64, {}, 6)
+    straight = case.trained(case.torchs, torch.float64, {}, 6)
     for our, their in zip(*(o.param_groups[0]["params"] for o in (ours, straight)), strict=True):
         torch.testing.assert_close(our, their, rtol=tolerance(case, torch.float64), atol=tolerance(case, torch.float64))
 
