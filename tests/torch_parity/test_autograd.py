@@ -25,7 +25,7 @@ def test_values_are_those_of_torch(case: Case, kwargs: dict[str, Any]) -> None:
             params = [param.clone() for param in params]  # leaves cannot be written to
         optimizers.append(cls(params, **kwargs, differentiable=True))
         train(optimizers[-1], range(5))
-    assert_agree(*optimizers, rtol=1e-6)
+    assert_agree(*optimizers, rtol=1e-6 if case.smooth else 5e-3)
 
 
 @pytest.mark.parametrize(("case", "kwargs"), configurations("cpu", SMOOTH))
