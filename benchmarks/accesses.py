@@ -31,10 +31,11 @@ WRITE_ONLY = frozenset("copy fill zero full_like zeros_like ones_like index_copy
 
 
 class Accesses(TorchDispatchMode):
-    """Counts the whole tensors that operations read and write while it is active."""
+    """Counts the tensors of ``size`` elements that operations read and write while it is active."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
+        self.size = size
         self.count = 0
 
     def __torch_dispatch__(
@@ -54,7 +55,7 @@ class Accesses(TorchDispatchMode):
                 written.append(value)
             if not (writes and argument.kwarg_only) and not (name in WRITE_ONLY and argument.name in ("self", "input")):
                 read.append(value)
-        self.count += len(set(_tensors(read))) + len(set(_tensors(written)))
+        self.count += sum(len(set(_tensors(values, self.size))) for values in (read, written))
         return result
 
 
@@ -64,27 +65,36 @@ def _bound(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Itera
         yield args[i] if i < len(args) else kwargs.get(argument.name)
 
 
-def _tensors(values: Iterable[Any]) -> Iterable[int]:
+def _tensors(values: Iterable[Any], size: int) -> Iterable[int]:
     """An identity for each whole tensor among ``values``; a list of tensors stands for its first one."""
     for value in values:
         first = value[0] if isinstance(value, list | tuple) and value else value
-        if isinstance(first, Tensor) and first.numel() > 1 and not first.is_sparse and first.dtype is not torch.int64:
+        if (
+            isinstance(first, Tensor)
+            and first.numel() == size
+            and not first.is_sparse
+            and first.dtype is not torch.int64
+        ):
             yield first.data_ptr()
 
 
 def count(
-    optimizer_class: Callable[..., torch.optim.Optimizer], arguments: Mapping[str, Any], sparse: bool = False
+    optimizer_class: Callable[..., torch.optim.Optimizer],
+    arguments: Mapping[str, Any],
+    sparse: bool = False,
+    dim: int | None = None,
 ) -> int:
     """Accesses of the dearest of ten steps over one parameter; the first, which creates the state, does not count.
 
-    ``sparse``: the gradient is, and stores every entry.
+    ``sparse``: the gradient is, and stores every entry. ``dim``: how many dimensions the parameter has.
     """
-    param = torch.nn.Parameter(torch.ones(8))
+    shape = (8,) * (dim or 1)
+    param = torch.nn.Parameter(torch.ones(shape))
     optimizer = optimizer_class([param], **arguments)
     counts = []
     for _ in range(10):
-        param.grad = torch.ones(8).to_sparse() if sparse else torch.ones(8)
-        with Accesses() as accesses:
+        param.grad = torch.ones(shape).to_sparse() if sparse else torch.ones(shape)
+        with Accesses(param.numel()) as accesses:
             optimizer.step()
         counts.append(accesses.count)
     return max(counts[1:])
@@ -101,7 +111,7 @@ def main() -> None:
             continue
         for configuration in costs(unit.program, selected(unit.program)):
             counts = [
-                count(getattr(module, name), {**configuration.settings, "foreach": foreach})
+                count(getattr(module, name), {**configuration.settings, "foreach": foreach}, dim=configuration.dim)
                 for foreach in (False, True)
                 for module in (torch.optim, generated)
             ]

@@ -112,7 +112,8 @@ def show_cost(unit: Unit) -> str:
 
 
 def _title(configuration: Configuration) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in configuration.settings.items()) or "defaults"
+    title = ", ".join(f"{name}={value!r}" for name, value in configuration.settings.items()) or "defaults"
+    return title if configuration.dim is None else f"{title}, {configuration.dim} dimensions"
 
 
 def tree(node: object, indent: str = "") -> str:

@@ -22,6 +22,7 @@ from optdsl.ir.nodes import (
     Let,
     Op,
     Param,
+    ParamFact,
     Present,
     Program,
     Ref,
@@ -29,11 +30,16 @@ from optdsl.ir.nodes import (
     statements,
     walk,
 )
+from optdsl.ir.passes.folds import obstacles
+from optdsl.ir.passes.phases import accesses, schedule_of
 
 Value = int | float | bool | str | None
 
 PROBES: tuple[Value, ...] = (True, False, 0.5, 0, 1)
 """What a hyperparameter is set to, besides its choices, to find a value that turns a condition the other way."""
+
+DIM = "dim(θ)"
+"""What the number of the parameter's dimensions is called among the settings."""
 
 MOST_SWITCHES = 6
 """Of more switches than this only the first are combined."""
@@ -41,11 +47,16 @@ MOST_SWITCHES = 6
 
 @dataclass(frozen=True)
 class Configuration:
-    """Hyperparameters that differ from their defaults, and what one step over one parameter then costs."""
+    """Hyperparameters that differ from their defaults, and what one step over one parameter then costs.
+
+    ``dim`` is the parameter's number of dimensions where the program asks for it, else None.
+    """
 
     settings: Mapping[str, Value]
     accesses: Mapping[str, int]
-    """Per variant, by its name, and under ``minimum`` for the fewest accesses that a single pass can make."""
+    """Per variant, by its name, and under ``minimum`` for the fewest accesses that fused kernels make: those of a
+    single pass, or of as many as reductions ask for."""
+    dim: int | None = None
 
 
 def costs(program: Program, variants: Mapping[str, Code]) -> tuple[Configuration, ...]:
@@ -55,7 +66,13 @@ def costs(program: Program, variants: Mapping[str, Code]) -> tuple[Configuration
     step decides on a branch, the dearer side counts. Of a step over stored entries these are what is counted, and the
     variants also copy them out of the tensors and back.
     """
-    defaults = _defaults(program)
+    if "dim" in program.facts:
+        return (*_costs(program, variants, 2), *_costs(program, variants, 1))
+    return _costs(program, variants, None)
+
+
+def _costs(program: Program, variants: Mapping[str, Code], dim: int | None) -> tuple[Configuration, ...]:
+    defaults = _defaults(program) | ({} if dim is None else {DIM: dim})
     switches = _switches(program, defaults)
     names = tuple(switches)[:MOST_SWITCHES]
     subsets = chain.from_iterable(combinations(names, size) for size in range(len(names) + 1))
@@ -71,7 +88,7 @@ def costs(program: Program, variants: Mapping[str, Code]) -> tuple[Configuration
         accesses["minimum"] = minimum(program, settings)
         found[subset] = accesses
     return tuple(
-        Configuration({name: switches[name] for name in names if name in subset}, accesses)
+        Configuration({name: switches[name] for name in names if name in subset}, accesses, dim)
         for subset, accesses in found.items()
         if all(found.get(subset - {name}) != accesses for name in subset)
     )
@@ -97,7 +114,12 @@ def _copied(program: Program, settings: Mapping[str, Value]) -> int:
 
 
 def minimum(program: Program, settings: Mapping[str, Value]) -> int:
-    """Tensors that one pass must read (whatever the results depend on) and write (every result that changes)."""
+    """Tensors that fused kernels read (whatever the results depend on) and write (every result that changes).
+
+    Steps that reduce tensors take several passes; of those that no fused kernel makes, a single pass is counted.
+    """
+    if not program.is_elementwise and not obstacles(program):
+        return accesses(schedule_of(program), lambda condition: _decide(condition, settings))
     origins = _Origins(settings)
     origins.run(program.body)
     start: Mapping[str, Expr] = {"param": Param(), **{s.key: StateValue(s.key) for s in program.tensor_states}}
@@ -208,6 +230,8 @@ def _known(expr: Expr, settings: Mapping[str, Value]) -> Expr:
     match expr:
         case Hyper(name) if name in settings:
             return Const(settings[name])
+        case ParamFact(name) if name == "dim" and DIM in settings:
+            return Const(settings[DIM])
         case Present():
             return Const(True)
         case Op(op, args):

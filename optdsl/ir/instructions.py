@@ -35,7 +35,8 @@ class Instruction:
     - ``call``: the procedure ``function`` of the operands and scalars, whose places ``layout`` tells as of ``where``
     - ``scalar``: the scalar ``target`` is s, no access;  ``assign``: the scalar state ``target`` takes the value s
 
-    ``small`` are those of the operands and the target that are no whole tensors: scalars, values per row or column.
+    ``small`` are those of the operands that are no whole tensors but values per row or column; ``makes_small`` says
+    the same, or that it is a scalar, of what is assigned (a variable may hold the one before and the other after).
     """
 
     op: str
@@ -47,13 +48,14 @@ class Instruction:
     layout: str = ""
     function: str = ""
     small: frozenset[str] = frozenset()
+    makes_small: bool = False
 
     @property
     def accesses(self) -> int:
         """Whole tensors read and written; one read twice by one operation counts once."""
         if self.op in ("alias", "choose", "store", "transpose", "scalar", "assign"):
             return 0
-        written = self.target not in self.small
+        written = not self.makes_small
         if self.op in ("full_like", "identity"):
             return int(written)
         if self.op in ("copy", "copy_like"):

@@ -25,8 +25,6 @@ ROW_SPAN = 64
 MOST_PANELS = 128
 MOST_CHUNKS = 4096
 """Parts of a flat tensor, about."""
-WIDTHS = {"tensor": 1, "rows": 128, "cols": 128}
-"""Values that one program of a small job computes."""
 PARTS_AT_ONCE = 1024
 """Parts, of all its values together, that a program of a small job reads at once."""
 ALIGNMENT = 16
@@ -138,6 +136,19 @@ def tile_shape(kind: tuple[int, int, int], size: int) -> tuple[int, int, int]:
     return max(1, size // (width * height)) if height >= rows and width >= cols else 1, height, width
 
 
+def tile_of(kind: Kind, size: int) -> dict[str, Any]:
+    """What kernels are specialised for, for tensors of ``kind`` and tiles of ``size`` elements."""
+    batches, rows, cols = (1, 1, size) if kind.tile is None else tile_shape(kind.tile, size)
+    return {"FLAT": kind.tile is None, "BATCHES": batches, "ROWS": rows, "COLS": cols}
+
+
+def width_of(space: str, tile: dict[str, Any]) -> dict[str, int]:
+    """How many values one program of a job over ``space`` makes, and how many parts of each it reads at once."""
+    small = tile["BATCHES"] > 1
+    width = {"elements": 1, "tensor": 1, "matrices": 64 if small else 1, "rows": 128, "cols": 128}[space]
+    return {"WIDTH": width, "DEPTH": PARTS_AT_ONCE // width}
+
+
 class PhasedLaunch(Launch):
     """The launches of all jobs for tensors of one device, set of dtypes, set of flags and tile."""
 
@@ -145,7 +156,7 @@ class PhasedLaunch(Launch):
 
     @property
     def is_flat(self) -> bool:
-        return not self.optimizer.matrix(self.flags)
+        return self.kind.tile is None
 
     def walk(self, param: Tensor) -> Strides:
         """Matrices are walked row by row."""
@@ -159,8 +170,8 @@ class PhasedLaunch(Launch):
 
     def make_ready(self, params: list[Tensor], constants: dict[str, Any]) -> None:
         """Cuts the tensors into parts, and lays out the scratch memory."""
-        size = constants["BLOCK"]
-        batches, rows, cols = (1, 1, size) if self.is_flat else tile_shape(self.kind.tile, size)
+        tiles = tile_of(self.kind, constants["BLOCK"])
+        batches, rows, cols = tiles["BATCHES"], tiles["ROWS"], tiles["COLS"]
         shapes = list(map(matrices, params))
         if self.is_flat:
             spans = [max(CHUNK, power_of_two(n / MOST_CHUNKS)) for n in self.sizes]
@@ -196,18 +207,15 @@ class PhasedLaunch(Launch):
             self.geometry_rows.append(offsets)
         self.scratch = torch.empty(self.scratch_size, dtype=self.rows.dtype, device=self.device)
 
-        tiles = {"FLAT": self.is_flat, "BATCHES": batches, "ROWS": rows, "COLS": cols}
-        widths = {**WIDTHS, "matrices": 64 if batches > 1 else 1, "elements": 1}
         self.jobs = []
         maps: dict[str, tuple[Tensor, Tensor]] = {}
         for job in self.optimizer.jobs:
             if not job.active(self.flags):
                 continue
-            width = widths[job.space]
+            widths = width_of(job.space, tiles)
             if job.space not in maps:
-                maps[job.space] = block_map(counts[job.space], width, self.device)
-            values = {**constants, **tiles, "WIDTH": width, "DEPTH": PARTS_AT_ONCE // width}
-            self.jobs.append((job, maps[job.space], taken(job.kernel, values)))
+                maps[job.space] = block_map(counts[job.space], widths["WIDTH"], self.device)
+            self.jobs.append((job, maps[job.space], taken(job.kernel, {**constants, **tiles, **widths})))
         self.blocks = tuple(maps.values())  # type: ignore[assignment]
 
     def geometry(self) -> list[int]:

@@ -54,10 +54,26 @@ class Binary:
     @cached_property
     def loops(self) -> tuple[list[Access], list[Access]]:
         """The accesses to tensors in the wide loop, and in the narrow one: those after the last wide access."""
-        accesses = self._ptx_accesses() if self.is_nvidia else self._amdgcn_accesses()
+        accesses = self.accesses
         widest = max(access.bytes for access in accesses)
         end = max(i for i, access in enumerate(accesses, start=1) if access.bytes == widest)
         return accesses[:end], accesses[end:]
+
+    @property
+    def accesses(self) -> list[Access]:
+        """The accesses that have a mask."""
+        return self._ptx_accesses() if self.is_nvidia else self._amdgcn_accesses()
+
+    def widest(self, reads: bool) -> int:
+        """How many accesses of 128 bits there are, of those that read or of those that write."""
+        if self.is_nvidia:
+            return self.accesses.count(Access(16, reads))
+        what = "load" if reads else "store"
+        return len(re.findall(rf"^\s+(?:buffer|global)_{what}_dwordx4 ", self.assembly, re.MULTILINE))
+
+    @property
+    def assembly(self) -> str:
+        return self.asm["ptx" if self.is_nvidia else "amdgcn"]
 
     def _ptx_accesses(self) -> list[Access]:
         """Accesses to tensors have a mask, those to tables have none."""
@@ -72,7 +88,7 @@ class Binary:
 
     @cached_property
     def resources(self) -> dict[str, int]:
-        """Bytes of stack, local and shared memory, and spilled registers: all zero in a good kernel."""
+        """Bytes of stack, local and shared memory, and spilled registers: all zero where elements do not meet."""
         if self.is_nvidia:
             with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
                 file.write(self.asm["cubin"])
@@ -125,13 +141,51 @@ def compile_kernel(
     constants = {name: constants[name] for name in function.arg_names if name in constants}
     if not scaled:
         constants |= {name: None for name in ("grad_scale", "found_inf") if name in function.arg_names}
-    rows = "*fp64" if dtype is torch.float64 else "*fp32"
-    kinds = {**POINTERS, "rows": rows, "n_tensors": "i32"}
+    return compile_function(function, constants, gpu, dtype, launch.WARPS)
+
+
+def compile_jobs(
+    kernels: ModuleType,
+    target: str,
+    hypers: dict[str, Any],
+    shape: tuple[int, ...],
+    present: tuple[bool, ...] = (),
+    dtype: torch.dtype = torch.float32,
+) -> dict[str, Binary]:
+    """The kernels that are launched for tensors of one ``shape``, for a step that reduces them, by name."""
+    optimizer = kernels._OPTIMIZER
+    phases = __import__(f"{kernels.__package__}._support.triton_phases", fromlist=["*"])
+    launch = __import__(f"{kernels.__package__}._support.triton_launch", fromlist=["*"])
+    bucket = kernels.Bucket([torch.empty(shape, dtype=dtype, device="meta")], [], present=present, hypers=hypers)
+    (kind,) = optimizer.kinds(bucket)
+    flags = optimizer.flags_of(bucket, kind)
+    gpu = TARGETS[target]
+    scalars = ("step", *optimizer.scalar_states)
+    dtypes = tuple(torch.float32 if name in scalars else dtype for name in optimizer.names)
+    constants = launch.constants(optimizer, dtypes, flags, gpu.warp_size)
+    tile = phases.tile_of(kind, constants["BLOCK"])
+    binaries = {}
+    for job in optimizer.jobs:
+        if job.active(flags):
+            given = {**constants, **tile, **phases.width_of(job.space, tile), "grad_scale": None, "found_inf": None}
+            given = {name: given[name] for name in job.kernel.arg_names if name in given}
+            name = job.kernel.__name__.split("_", 2)[2]
+            binaries[name] = compile_function(job.kernel, given, gpu, dtype, launch.WARPS, constants["BLOCK"])
+    return binaries
+
+
+def compile_function(
+    function: Any, constants: dict[str, Any], gpu: GPUTarget, dtype: torch.dtype, warps: int, block: int = 0
+) -> Binary:
+    """A kernel as it is launched with ``constants``, for tensors of ``dtype``."""
+    numbers = "*fp64" if dtype is torch.float64 else "*fp32"
+    kinds = {**POINTERS, "rows": numbers, "scalars": numbers, "scratch": numbers, "n_tensors": "i32"}
     signature = {name: "constexpr" if name in constants else kinds[name] for name in function.arg_names}
     aligned = {(i,): [["tt.divisibility", 16]] for i, kind in enumerate(signature.values()) if kind.startswith("*")}
     binary = triton.compile(
         ASTSource(function, signature, constexprs=constants, attrs=aligned),
         target=gpu,
-        options={"num_warps": launch.WARPS, "enable_fp_fusion": True},
+        options={"num_warps": warps, "enable_fp_fusion": True},
     )
-    return Binary(binary.asm, gpu.backend == "cuda", constants.get("BLOCK", 0) // (launch.WARPS * gpu.warp_size))
+    elements = constants.get("BLOCK", block) // (warps * gpu.warp_size)
+    return Binary(binary.asm, gpu.backend == "cuda", elements)

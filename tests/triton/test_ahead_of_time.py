@@ -7,7 +7,9 @@ from functools import cache
 import pytest
 import torch
 
-from tests.triton.aot import TARGETS, Access, Binary, compile_kernel
+from optdsl.ir import interpret
+from tests.triton import reducing
+from tests.triton.aot import TARGETS, Access, Binary, compile_jobs, compile_kernel
 from tests.triton.cases import Case, every_case, program
 from tests.triton.harness import Package
 
@@ -78,3 +80,64 @@ def test_scalars_are_prepared_without_spills(kernels, case: Case, target: str) -
         kernels(case.optimizer), target, case.all_hypers, case.present, scaled=True, which="prepare"
     )
     assert not any(binary.resources.values()), binary.resources
+
+
+# ------------------------------------------------------------------------------------------------- steps that reduce
+
+
+TRAFFIC = {
+    ("Lamb", (4096,)): {"pass_0": (4, 2), "pass_1": (3, 1)},
+    ("StableAdamW", (4096,)): {"pass_0": (2, 0), "pass_1": (4, 3)},
+    ("Adafactor", (4096,)): {"pass_1": (3, 0), "pass_2": (3, 2)},
+    ("Adafactor", (1024, 512)): {"pass_0": (1, 0), "pass_1": (2, 0), "pass_2": (2, 1)},
+    ("Covers", (1024, 512)): {"pass_0": (2, 1)},
+}
+"""How many tensors the passes of a step read and write, for parameters of some shape."""
+
+SPILLS = ("STACK", "LOCAL", "vgpr_spill_count", "sgpr_spill_count", "private_segment_fixed_size")
+"""Resources that a good kernel has none of, though elements meet in it."""
+
+every_traffic = pytest.mark.parametrize(("name", "shape"), TRAFFIC, ids=str)
+
+
+@every_target
+@every_traffic
+def test_passes_move_what_they_must(compiled: Package, name: str, shape: tuple[int, ...], target: str) -> None:
+    """Tensors are accessed 128 bits at a time where rows are long; nothing is spilled, and no atomic is used."""
+    hypers = {**interpret.default_hypers(reducing.program(name)), "weight_decay": 0.1}
+    binaries = compile_jobs(compiled.add(reducing.program(name)), target, hypers, shape)
+    passes = {job: binary for job, binary in binaries.items() if job.startswith("pass")}
+    assert passes.keys() == TRAFFIC[name, shape].keys()
+    for job, binary in passes.items():
+        reads, writes = TRAFFIC[name, shape][job]
+        in_a_tensor = binary.elements * 4 // 16
+        assert binary.widest(reads=True) == reads * in_a_tensor
+        assert binary.widest(reads=False) == writes * in_a_tensor
+    for binary in binaries.values():
+        assert not any(size for what, size in binary.resources.items() if what in SPILLS), binary.resources
+        assert "atom" not in binary.assembly
+        assert "red.global" not in binary.assembly
+
+
+@pytest.mark.parametrize("dtype", (torch.bfloat16, torch.float64), ids=str)
+@every_traffic
+def test_other_dtypes_of_steps_that_reduce(
+    compiled: Package, name: str, shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    hypers = {**interpret.default_hypers(reducing.program(name)), "weight_decay": 0.1}
+    binaries = compile_jobs(compiled.add(reducing.program(name)), "sm_90", hypers, shape, dtype=dtype)
+    for job, (reads, writes) in TRAFFIC[name, shape].items():
+        in_a_tensor = binaries[job].elements * dtype.itemsize // 16
+        assert binaries[job].widest(reads=True) == reads * in_a_tensor
+        assert binaries[job].widest(reads=False) == writes * in_a_tensor
+        assert not any(size for what, size in binaries[job].resources.items() if what in SPILLS)
+
+
+@every_target
+@pytest.mark.parametrize("shape", ((64, 32, 3, 3), (4096, 3), (3, 4096), (7,), ()), ids=str)
+@pytest.mark.parametrize("name", reducing.NAMES)
+def test_nothing_is_spilled_for_other_shapes(compiled: Package, name: str, shape: tuple[int, ...], target: str) -> None:
+    hypers = interpret.default_hypers(reducing.program(name))
+    for binary in compile_jobs(compiled.add(reducing.program(name)), target, hypers, shape, (True,)).values():
+        assert not any(size for what, size in binary.resources.items() if what in SPILLS), binary.resources
+        assert "atom" not in binary.assembly

@@ -169,13 +169,12 @@ class Cover:
         shape = shape or broadcast(*(p.shape for p in operands))
         small = frozenset(p.variable for p in operands if is_small(p.shape))
         if can_reuse and operands and self.reusable(operands[0], shape):
-            self.code.append(Instruction(op, names[0], names, scalars, in_place=True, layout=layout, small=small))
+            in_place = Instruction(op, names[0], names, scalars, in_place=True, layout=layout, small=small)
+            self.code.append(replace(in_place, makes_small=is_small(shape)))
             return operands[0]
         result = self.temporary(role, shape)
-        small |= {result.variable} if is_small(shape) else set()
-        self.code.append(
-            Instruction(op, result.variable, names, scalars, layout=layout, function=function, small=small)
-        )
+        made = Instruction(op, result.variable, names, scalars, layout=layout, function=function, small=small)
+        self.code.append(replace(made, makes_small=is_small(shape)))
         return result
 
     # -------------------------------------------------------------------------------------------------- expressions
@@ -496,8 +495,8 @@ class Cover:
         if self.target.out and last is not None and last.target == place.variable and _has_out(last):
             self.code[-1] = replace(last, target=key, in_place=False, out=True)
         else:
-            small = frozenset((key, place.variable)) if is_small(place.shape) else frozenset()
-            self.code.append(Instruction("copy", key, (key, place.variable), in_place=True, small=small))
+            copy = Instruction("copy", key, (key, place.variable), in_place=True, makes_small=is_small(place.shape))
+            self.code.append(copy)
         return self.code, Place(key, frozenset((key,)), shape=place.shape)
 
     def detached(self, place: Place, key: str) -> Place:
@@ -542,7 +541,7 @@ def _has_out(i: Instruction) -> bool:
 def _renamed(i: Instruction, old: str, new: str, first: bool) -> Instruction:
     """``i`` with ``old`` called ``new``; the instruction that makes it may still read another value of that name."""
     operands = i.operands if first else tuple(new if o == old else o for o in i.operands)
-    small = i.small | {new} if old in i.small else i.small
+    small = i.small | {new} if old in i.small and not first else i.small
     return replace(i, target=new if i.target == old else i.target, operands=operands, small=small)
 
 

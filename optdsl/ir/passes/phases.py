@@ -43,8 +43,9 @@ from optdsl.ir.nodes import (
     statements,
     walk,
 )
-from optdsl.ir.passes.folds import is_fold
+from optdsl.ir.passes.folds import expand_reductions, is_fold
 from optdsl.ir.passes.rewrite import live_statements, names_read, substitute
+from optdsl.ir.passes.scalars import predicate_step_branches
 
 MOST_CHOICES = 512
 """Of more schedules than this only the neighbours of a few are tried."""
@@ -145,6 +146,12 @@ def step_of(program: Program, body: Block, param: Expr, new_states: Mapping[str,
     return Step(body, results, {"param": Space.ELEMENTS, **spaces})
 
 
+def schedule_of(program: Program) -> Schedule:
+    """The schedule of ``program``, as lowered, with its scalar work left in the expressions."""
+    program = predicate_step_branches(expand_reductions(program))
+    return schedule(step_of(program, _on_tensors(program.body), program.param, dict(program.new_states)))
+
+
 def schedule(step: Step) -> Schedule:
     """The schedule of ``step`` that moves the fewest tensors."""
     step = _Flattener(step).run()
@@ -155,11 +162,29 @@ def accesses(schedule: Schedule, decide: Callable[[Expr], bool | None]) -> int:
     """Whole tensors that the passes read and write, where ``decide`` says which conditions hold (None: unknown)."""
     step = schedule.step
     total = 0
-    for job in schedule.passes:
-        wanted = [fold.operand for fold in job.folds] + [step.results[key] for key in job.writes]
+    needed: set[str] = set()
+    """The values that later jobs ask for."""
+    for job in reversed(schedule.jobs):
+        writes = [key for key in job.writes if _changes(step, key, decide)]
+        wanted = [step.results[key] for key in writes]
+        if job.number is None:
+            wanted += [x for x in _names_made(job) if x.name in needed]
+        else:
+            wanted += [fold.operand for fold in job.folds if fold.name in needed]
         read = _reads(job.block, wanted, decide)
-        total += len(_tensors(read, job.loaded)) + sum(_changes(step, key, decide) for key in job.writes)
+        needed |= {x.name for x in read if isinstance(x, Ref)}
+        if job.number is None:
+            finished = [fold.operand for fold in job.folds if fold.name in needed]
+            needed |= {x.name for x in finished if isinstance(x, Ref)}
+        else:
+            total += len(_tensors(read, job.loaded)) + len(writes)
     return total
+
+
+def _names_made(job: Job) -> Iterator[Ref]:
+    """The values that ``job`` computes."""
+    for stmt in statements(job.block):
+        yield from (m.ref for m in stmt.merges) if isinstance(stmt, If) else (stmt.ref,)
 
 
 # ------------------------------------------------------------------------------------------------------ normal form
@@ -521,6 +546,19 @@ class _Scheduler:
 
 
 # ------------------------------------------------------------------------------------------------------ blocks
+
+
+def _on_tensors(block: Block) -> Block:
+    """What of ``block`` is not scalar work."""
+    result: list[Let | If] = []
+    for stmt in block:
+        if isinstance(stmt, Let):
+            result += [stmt] if stmt.value.type.rate > Rate.STEP else []
+            continue
+        merges = tuple(m for m in stmt.merges if m.ref.type.rate > Rate.STEP)
+        new = replace(stmt, then=_on_tensors(stmt.then), orelse=_on_tensors(stmt.orelse), merges=merges)
+        result += [new] if new.then or new.orelse or new.merges else []
+    return tuple(result)
 
 
 def _lets(block: Block) -> Iterator[Let]:

@@ -95,8 +95,8 @@ class _Selector:
         if key in self.absentable:
             code = (Instruction("clone", key, (place.variable,)), Instruction("store", key, (key,)))
         else:
-            small = frozenset((key, place.variable)) if is_small(place.shape) else frozenset()
-            code = (Instruction("copy", key, (key, place.variable), in_place=True, small=small),)
+            small = is_small(place.shape)
+            code = (Instruction("copy", key, (key, place.variable), in_place=True, makes_small=small),)
         condition = None if key == "param" else self.program.state(key).condition
         return code if condition is None else (Branch(condition, code, ()),)
 
@@ -125,8 +125,8 @@ class _Selector:
                     operand = Op("full", (operand,))
                 code, place = best_covering(Let("reduced.0", operand), self.names, self.target, state, live, False)
                 yield from code
-                small = frozenset((target, place.variable) if is_small(place.shape) else (target,))
-                yield Instruction(op, target, (place.variable,), small=small)
+                small = frozenset((place.variable,) if is_small(place.shape) else ())
+                yield Instruction(op, target, (place.variable,), small=small, makes_small=True)
             case value:
                 yield Instruction("scalar", target, (), (value,))
 
