@@ -16,7 +16,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ import torch
 from torch import Tensor
 
 import optdsl
+from optdsl.compiler import check_files
+from optdsl.emit.python import selected
+from optdsl.ir.cost import costs
 
 SPECS = Path(__file__).parents[1] / "specs"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -73,16 +76,34 @@ class Device:
     synchronize: Callable[[], None]
 
 
+BESIDE_TORCHS = ("LAMB",)
+"""Optimizers of the zoo that are measured too."""
+
+
 def optimizers() -> list[str]:
-    """The classes of the specs that come with the compiler, if torch has one of that name."""
+    """The classes of the specs that come with the compiler, if torch has one of that name, and a few of the zoo."""
     classes = {name.lower(): name for name in dir(torch.optim)}
-    return [classes[path.stem] for path in sorted(SPECS.glob("*.opt")) if path.stem in classes]
+    torchs = [classes[path.stem] for path in sorted(SPECS.glob("*.opt")) if path.stem in classes]
+    return [*torchs, *(name for name in BESIDE_TORCHS if spec_of(name).exists())]
+
+
+def spec_of(name: str) -> Path:
+    """The spec of an optimizer."""
+    own = SPECS / f"{name.lower()}.opt"
+    return own if own.exists() else SPECS / "zoo" / own.name
+
+
+def accesses(name: str) -> dict[int | None, int]:
+    """How many tensors a step must read and write, for parameters of one dimension and of two, or (None) of any."""
+    (unit,) = (unit for unit in check_files([spec_of(name)]).units if unit.program.name == name)
+    counted = costs(unit.program, selected(unit.program))
+    return {c.dim: c.accesses["minimum"] for c in counted if not c.settings}
 
 
 def variants(name: str, compiled: bool) -> dict[str, Callable[[list[Tensor]], Callable[[], Any]]]:
     """For each variant that can be had, what makes its ``step`` for given parameters."""
-    ours = getattr(optdsl.load(SPECS / f"{name.lower()}.opt"), name)
-    torchs = getattr(torch.optim, name)
+    ours = getattr(optdsl.load(spec_of(name)), name)
+    torchs = getattr(torch.optim, name, None)
 
     def plain(cls: type[Optimizer], **kwargs: Any) -> Callable[[list[Tensor]], Callable[[], Any]]:
         return lambda params: cls(params, **kwargs).step
@@ -90,11 +111,13 @@ def variants(name: str, compiled: bool) -> dict[str, Callable[[list[Tensor]], Ca
     def through_compiler(cls: type[Optimizer]) -> Callable[[list[Tensor]], Callable[[], Any]]:
         return lambda params: torch.compile(cls(params, foreach=True).step, fullgraph=False)
 
-    found = {"torch for-loop": plain(torchs, foreach=False), "torch foreach": plain(torchs, foreach=True)}
-    if "fused" in inspect.signature(torchs).parameters:
-        found["torch fused"] = plain(torchs, fused=True)
-    if compiled:
-        found["torch.compile"] = through_compiler(torchs)
+    found = {}
+    if torchs is not None:
+        found = {"torch for-loop": plain(torchs, foreach=False), "torch foreach": plain(torchs, foreach=True)}
+        if "fused" in inspect.signature(torchs).parameters:
+            found["torch fused"] = plain(torchs, fused=True)
+        if compiled:
+            found["torch.compile"] = through_compiler(torchs)
     found |= {
         "ours for-loop": plain(ours, foreach=False),
         "ours foreach": plain(ours, foreach=True),
@@ -105,8 +128,8 @@ def variants(name: str, compiled: bool) -> dict[str, Callable[[list[Tensor]], Ca
             module = importlib.import_module(package)
         except ImportError:
             continue
-        if hasattr(module, name):
-            cls = getattr(module, name)
+        cls = next((getattr(module, other) for other in dir(module) if other.lower() == name.lower()), None)
+        if isinstance(cls, type):
             found[package] = lambda params, cls=cls: cls(params, lr=1e-3).step
     return found
 
@@ -139,7 +162,7 @@ def measure(
         steps[variant] = step
         owner = getattr(step, "__self__", None)
         if isinstance(owner, Optimizer):
-            result.minimal_bytes = result.minimal_bytes or minimal_traffic(params, owner)
+            result.minimal_bytes = result.minimal_bytes or minimal_traffic(params, owner, accesses(name))
     times = in_turn(steps, device, seconds)
     for variant, values in times.items():
         median = statistics.median(values)
@@ -147,8 +170,12 @@ def measure(
     return result
 
 
-def minimal_traffic(params: Iterable[Tensor], optimizer: Optimizer) -> int:
-    """Bytes that a step must move."""
+def minimal_traffic(params: Iterable[Tensor], optimizer: Optimizer, accesses: Mapping[int | None, int]) -> int:
+    """Bytes that a step must move.
+
+    One pass reads a parameter, its gradient and its states, and writes all but the gradient; what more passes move,
+    where ``accesses`` says that there are more, is counted in the parameter's dtype.
+    """
     total = 0
     for param in params:
         states = [
@@ -156,6 +183,8 @@ def minimal_traffic(params: Iterable[Tensor], optimizer: Optimizer) -> int:
         ]
         states = [v for v in states if param.dim() or v.dtype == param.dtype]
         total += 3 * param.numel() * param.element_size() + sum(2 * v.numel() * v.element_size() for v in states)
+        needed = accesses.get(min(param.dim(), 2), accesses.get(None, 0))
+        total += max(0, needed - 3 - 2 * len(states)) * param.numel() * param.element_size()
     return total
 
 

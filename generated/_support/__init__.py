@@ -8,7 +8,7 @@ from . import facts, foreach, matrices, reductions, scalars
 from .flat import FlatOptimizer, Point, append, table, to_scalar
 from .modes import TrainEvalOptimizer
 from .optimizer import BaseOptimizer
-from .state import computed_state, copied_state, full_state, matrix_state, number_state, scalar_state
+from .state import computed_state, copied_state, first_state, full_state, matrix_state, number_state, scalar_state
 from .stored import StoredOptimizer
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "computed_state",
     "copied_state",
     "facts",
+    "first_state",
     "foreach",
     "full_state",
     "matrices",

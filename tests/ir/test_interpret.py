@@ -153,6 +153,11 @@ MATRICES = {
     **{op: lambda x, f=FOLDS[r.fold]: f(x) for op, r in REDUCTIONS.items() if r.over in ("all", "parameters")},
     **{op: lambda x, f=FOLDS[r.fold]: f(x, dim=-2, keepdim=True) for op, r in REDUCTIONS.items() if r.over == "rows"},
     **{op: lambda x, f=FOLDS[r.fold]: f(x, dim=-1, keepdim=True) for op, r in REDUCTIONS.items() if r.over == "cols"},
+    **{
+        op: lambda x, f=FOLDS[r.fold]: f(x, dim=tuple(range(1, x.dim())), keepdim=True)
+        for op, r in REDUCTIONS.items()
+        if r.over == "rest"
+    },
     "transpose": lambda x: x.mT,
     "bfloat16": lambda x: x.to(torch.bfloat16).double(),
     "float32": lambda x: x.float().double(),

@@ -151,6 +151,7 @@ def compile_jobs(
     shape: tuple[int, ...],
     present: tuple[bool, ...] = (),
     dtype: torch.dtype = torch.float32,
+    scaled: bool = False,
 ) -> dict[str, Binary]:
     """The kernels that are launched for tensors of one ``shape``, for a step that reduces them, by name."""
     optimizer = kernels._OPTIMIZER
@@ -167,7 +168,8 @@ def compile_jobs(
     binaries = {}
     for job in optimizer.jobs:
         if job.active(flags):
-            given = {**constants, **tile, **phases.width_of(job.space, tile), "grad_scale": None, "found_inf": None}
+            given = {**constants, **tile, **phases.width_of(job.space, tile)}
+            given |= {} if scaled else {"grad_scale": None, "found_inf": None}
             given = {name: given[name] for name in job.kernel.arg_names if name in given}
             name = job.kernel.__name__.split("_", 2)[2]
             binaries[name] = compile_function(job.kernel, given, gpu, dtype, launch.WARPS, constants["BLOCK"])

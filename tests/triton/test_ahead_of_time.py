@@ -133,6 +133,18 @@ def test_other_dtypes_of_steps_that_reduce(
         assert not any(size for what, size in binaries[job].resources.items() if what in SPILLS)
 
 
+@every_traffic
+def test_the_first_pass_that_reads_the_gradient_unscales_it(
+    compiled: Package, name: str, shape: tuple[int, ...]
+) -> None:
+    hypers = {**interpret.default_hypers(reducing.program(name)), "weight_decay": 0.1}
+    binaries = compile_jobs(compiled.add(reducing.program(name)), "sm_90", hypers, shape, scaled=True)
+    extra = 1
+    for job, (_, writes) in TRAFFIC[name, shape].items():
+        assert binaries[job].widest(reads=False) == (writes + extra) * binaries[job].elements * 4 // 16
+        extra = 0
+
+
 @every_target
 @pytest.mark.parametrize("shape", ((64, 32, 3, 3), (4096, 3), (3, 4096), (7,), ()), ids=str)
 @pytest.mark.parametrize("name", reducing.NAMES)

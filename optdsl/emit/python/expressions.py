@@ -125,6 +125,8 @@ def reduction(op: str, operand: str) -> str:
     of = REDUCTIONS[op]
     if of.over == "parameters":
         return f'(yield "{of.fold}", reductions.{of.fold}({operand}))'
+    if of.over == "rest":
+        return f"reductions.over_rest(reductions.{of.fold}, {operand})"
     dim = f", dim={REDUCED_DIMENSIONS[of.over]}" if of.over in REDUCED_DIMENSIONS else ""
     return f"reductions.{of.fold}({operand}{dim})"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from optdsl.emit.fused.conditions import ALWAYS, NEVER, Flags, Formula, both, either, negated
@@ -14,7 +14,7 @@ from optdsl.emit.triton.scalars import Split
 from optdsl.emit.triton.tile import Statements, names_of_tensors
 from optdsl.emit.triton.traffic import Key, changes, needs
 from optdsl.emit.triton.variables import assign_variables
-from optdsl.ir.nodes import Expr, Grad, Param, Program, Ref, StateValue, statements
+from optdsl.ir.nodes import DType, Expr, Grad, If, Param, Program, Rate, Ref, StateValue, Type, statements
 from optdsl.ir.passes.phases import Fold, Job, Schedule, Space, Step, space_of
 
 NAMES = frozenset(
@@ -144,9 +144,9 @@ class _Builder:
         """Under which flags each value that a small job makes is needed by jobs after it."""
         self.home = {name: i for i, job in enumerate(self.schedule.jobs) if job.number is None for name in job.defines}
         self.spaces = {name: self.schedule.jobs[i].space for name, i in self.home.items()}
-        self.folds = {fold.name: fold for job in self.schedule.jobs for fold in job.folds}
         self.names = Names(NAMES | names_of_tensors(self.program) | self.columns | set(self.flags.order))
-        self.slot_names: dict[str, str] = {}
+        self.totals: dict[str, str] = {}
+        """The variable in which a pass gathers each fold."""
         self.matrix: Formula = NEVER
 
     def run(self) -> Phases:
@@ -189,7 +189,7 @@ class _Builder:
         else:
             for name, ref in _refs(job):
                 make(ref, self.needed[name])
-        needed = needs(job.block, results, self.flags)
+        needed: dict[Key, Formula] = defaultdict(lambda: NEVER, needs(job.block, results, self.flags))
         for k, when in list(needed.items()):
             if isinstance(k, str) and k in self.home and k not in (job.defines if job.number is None else ()):
                 self.needed[k] = either(self.needed[k], when)
@@ -199,16 +199,17 @@ class _Builder:
                 self.matrix = either(self.matrix, when)
         if job.number is None:
             for fold in job.folds:
-                needed[fold.name] = self.needed[fold.name] = either(self.needed[fold.name], needed[fold.name])  # type: ignore[index]
+                when = self.needed[fold.name] = either(self.needed[fold.name], needed[fold.name])
+                needed[fold.name] = when
                 if fold.source is Space.ELEMENTS:
                     self.slot(fold.name, fold.space, parts=True)
                 else:
                     assert isinstance(fold.operand, Ref)
                     source = fold.operand.name
-                    self.needed[source] = either(self.needed[source], needed[fold.name])
+                    self.needed[source] = either(self.needed[source], when)
                     self.slot(source, fold.source, parts=False)
                 if fold.space is not Space.TENSOR:
-                    self.matrix = either(self.matrix, needed[fold.name])
+                    self.matrix = either(self.matrix, when)
             if job.space is not Space.TENSOR:
                 self.matrix = either(self.matrix, *results.values())
         return needed, results
@@ -216,7 +217,7 @@ class _Builder:
     def space_of(self, k: Key) -> Space | None:
         if isinstance(k, str):
             return self.spaces.get(k)
-        return space_of(k.type) if isinstance(k, Param | Grad | StateValue) and k.type.rate > 2 else None
+        return space_of(k.type) if isinstance(k, Param | Grad | StateValue) and k.type.rate > Rate.STEP else None
 
     def slot(self, name: str, space: Space, parts: bool) -> str:
         """The variable of the pointer to a place in the scratch memory."""
@@ -284,7 +285,7 @@ class _Builder:
             slots[slot] = either(slots.get(slot, NEVER), when)
             helper, identity = _FOLDS[fold.fold]
             value = f"tl.where(mask, {printer.value(fold.operand)}, {identity})"
-            total = self.total(fold, helper)
+            total = self.total(fold)
             if fold.space is Space.ROWS:
                 self.helpers.add(f"{helper}_over")
                 inside.append(Line(f"{total} = {helper}_over({value}, 2)", guard))
@@ -358,11 +359,11 @@ class _Builder:
         text = self.flags.text(when)
         return f"{name} (if {text})" if text else name
 
-    def total(self, fold: Fold, helper: str) -> str:
-        k = f"{fold.name}:total"
-        if k not in self.slot_names:
-            self.slot_names[k] = self.names.take(f"{fold.name.partition('.')[0]}_total")
-        return self.slot_names[k]
+    def total(self, fold: Fold) -> str:
+        """The variable in which a pass gathers ``fold``."""
+        if fold.name not in self.totals:
+            self.totals[fold.name] = self.names.take(f"{fold.name.partition('.')[0]}_total")
+        return self.totals[fold.name]
 
     # ------------------------------------------------------------------------------------------------------- small jobs
 
@@ -464,7 +465,7 @@ class _Builder:
                 elif k in self.home and (k not in own or k in fold_names):
                     inputs[k] = k.partition(".")[0]
                     if job.number is not None and self.spaces[k] is not Space.ROWS:
-                        kept.append(_ref_of(self, k))
+                        kept.append(dict(_refs(self.schedule.jobs[self.home[k]]))[k])
             elif k in tensors:
                 inputs[k] = tensors[k]
                 if job.number is not None and self.space_of(k) in (Space.COLS, Space.MATRICES, Space.TENSOR):
@@ -475,7 +476,7 @@ class _Builder:
         reserved = (
             NAMES | names_of_tensors(self.program) | set(self.flags.order) | {s.name for s in self.slots.values()}
         )
-        reserved |= {self.total(fold, "") for fold in job.folds}
+        reserved |= {self.total(fold) for fold in job.folds}
         return assign_variables(job.block, inputs, results, reserved)
 
     def on_host(self, when: Formula) -> str:
@@ -524,8 +525,6 @@ def _source(fold: Fold) -> tuple[str, str, str]:
 
 def _refs(job: Job) -> Iterator[tuple[str, Ref]]:
     """The values that a small job makes."""
-    from optdsl.ir.nodes import DType, If, Rate, Type
-
     for fold in job.folds:
         yield fold.name, Ref(fold.name, Type(DType.REAL, Rate.ELEMENT))
     for stmt in statements(job.block):
@@ -535,15 +534,10 @@ def _refs(job: Job) -> Iterator[tuple[str, Ref]]:
             yield stmt.name, stmt.ref
 
 
-def _ref_of(builder: _Builder, name: str) -> Ref:
-    job = builder.schedule.jobs[builder.home[name]]
-    return dict(_refs(job))[name]
-
-
 def _and(a: str, b: str) -> str:
     """Both conditions, in Python."""
     return b if not a else f"({a}) and {b}" if " or " in a else f"{a} and {b}"
 
 
-def _listed(items: object) -> str:
-    return ", ".join(items)  # type: ignore[arg-type]
+def _listed(items: Iterable[str]) -> str:
+    return ", ".join(items)

@@ -63,8 +63,8 @@ def _obstacles(x: Expr) -> Iterator[str]:
                 yield "multiplies matrices"
             case Op("transpose"):
                 yield "transposes matrices"
-            case Op(op) if op in REDUCTIONS and REDUCTIONS[op].over == "parameters":
-                yield "reduces over all parameters"
+            case Op(op) if op in REDUCTIONS and REDUCTIONS[op].over not in ("all", "rows", "cols"):
+                yield f"reduces over all {REDUCTIONS[op].over}"
             case _ if node.type.is_tensor and node.type.shape not in FUSABLE_SHAPES:
                 yield "has tensors of other shapes"
 
