@@ -15,6 +15,7 @@ from optdsl.emit.optimizer import signature
 from optdsl.emit.optimizer.checks import check_lines, param_check_lines
 from optdsl.emit.optimizer.quoting import docstring, literal
 from optdsl.emit.optimizer.values import argument_of, group_value, printer, tensor_printer, unpack
+from optdsl.emit.procedures.functions import emit_procedures
 from optdsl.emit.python import emit_functions, emit_switches, hyperparameters, reads_step
 from optdsl.ir.nodes import (
     FULL,
@@ -57,7 +58,7 @@ def emit_module(program: Program, algorithm: str = "") -> str:
     variants = [emitted.single_tensor, emitted.multi_tensor, emitted.capturable, emitted.differentiable]
     switches = emit_switches(program)
     variants = [variant for variant in variants if variant]
-    functions = [*variants, *switches]
+    functions = [*emit_procedures(program.procedures, flat=False), *variants, *switches]
     bases = ["TrainEvalOptimizer"] if switches else []
     bases += ["StoredOptimizer"] if program.stored_only else []
     bases = bases or ["BaseOptimizer"]
