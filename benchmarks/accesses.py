@@ -107,7 +107,7 @@ def main() -> None:
     print("|---|---|---:|---:|---:|---:|---:|")
     for unit in check_files(sorted((ROOT / "specs").glob("*.opt"))).units:
         name = unit.program.name
-        if isinstance(unit.program, FlatProgram) or unit.program.stored_only:
+        if isinstance(unit.program, FlatProgram) or unit.program.procedures or unit.program.stored_only:
             continue
         for configuration in costs(unit.program, selected(unit.program)):
             counts = [

@@ -1,4 +1,4 @@
-# Compiled by optdsl 0.1.0 from adafactor.opt (sha256 6319197df0e9). Do not edit.
+# Compiled by optdsl 0.1.0 from adafactor.opt (sha256 a4e2d3e855ce). Do not edit.
 """Adafactor, fused: a few launches update all tensors of one device, one set of dtypes and one set of flags.
 
 A pass walks the elements of all tensors. It computes anew what it needs, so that nothing of a tensor's size is stored
@@ -366,6 +366,7 @@ def _adafactor_pass_2_panel(
     alpha_values, U_hat_scale_values, row_var_values, col_var_values, V_hat_part_values,
     lr_times_weight_decay, beta_hat, one_minus_beta_hat, epsilon1_hat_to_the_two,
     MAXIMIZE: tl.constexpr,
+    HAS_WEIGHT_DECAY: tl.constexpr,
     DIM_ABOVE_ONE: tl.constexpr,
     variance_dtype: tl.constexpr,
     param_dtype: tl.constexpr,
@@ -418,7 +419,8 @@ def _adafactor_pass_2_panel(
         grad = tl.load(grad_ptr, mask=mask).to(COMPUTE)
         if MAXIMIZE:
             grad = -grad
-        param = param - lr_times_weight_decay * param
+        if HAS_WEIGHT_DECAY:
+            param = param - lr_times_weight_decay * param
         if DIM_ABOVE_ONE:
             V_hat = divide(row_var * col_var, V_hat_part)
         else:
@@ -436,6 +438,7 @@ def _adafactor_pass_2_panel(
 def _adafactor_pass_2(
     table, n_tensors, block_tensor, block_chunk, scalars, scratch, grad_scale, found_inf,
     MAXIMIZE: tl.constexpr,
+    HAS_WEIGHT_DECAY: tl.constexpr,
     DIM_ABOVE_ONE: tl.constexpr,
     variance_dtype: tl.constexpr,
     param_dtype: tl.constexpr,
@@ -500,14 +503,15 @@ def _adafactor_pass_2(
         first, wide, first_batch, first_row, first_col, n_batches, n_rows, n_cols, panel, 2 * block,
         variance_address, param_address, grad_address, alpha_values, U_hat_scale_values, row_var_values, col_var_values,
         V_hat_part_values, lr_times_weight_decay, beta_hat, one_minus_beta_hat, epsilon1_hat_to_the_two,
-        MAXIMIZE, DIM_ABOVE_ONE, variance_dtype, param_dtype, grad_dtype, FLAT, COMPUTE, VECTOR, BATCHES, ROWS, COLS,
+        MAXIMIZE, HAS_WEIGHT_DECAY, DIM_ABOVE_ONE, variance_dtype, param_dtype, grad_dtype, FLAT, COMPUTE, VECTOR,
+        BATCHES, ROWS, COLS,
     )  # fmt: skip
     _adafactor_pass_2_panel(
         narrow_first, limit - wide, first_batch, first_row, first_col, n_batches, n_rows, n_cols, panel, 2 * block + 1,
         variance_address, param_address, grad_address, alpha_values, U_hat_scale_values, row_var_values, col_var_values,
         V_hat_part_values, lr_times_weight_decay, beta_hat, one_minus_beta_hat, epsilon1_hat_to_the_two,
-        MAXIMIZE, DIM_ABOVE_ONE, variance_dtype, param_dtype, grad_dtype, FLAT, COMPUTE, 1, BATCHES, NARROW_ROWS,
-        NARROW_COLS,
+        MAXIMIZE, HAS_WEIGHT_DECAY, DIM_ABOVE_ONE, variance_dtype, param_dtype, grad_dtype, FLAT, COMPUTE, 1, BATCHES,
+        NARROW_ROWS, NARROW_COLS,
     )  # fmt: skip
 
 
@@ -748,6 +752,7 @@ def _flags(
     """What the kernels are specialised for: hyperparameters, which states have been assigned, facts about θ."""
     return {
         "MAXIMIZE": bool(hypers["maximize"]),
+        "HAS_WEIGHT_DECAY": bool(hypers["weight_decay"] != 0),
         "DIM_ABOVE_ONE": bool(facts["dim"] > 1),
         "EPSILON1_IS_NOT_NONE": bool(hypers["epsilon1"] is not None),
     }

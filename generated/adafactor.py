@@ -1,4 +1,4 @@
-# Compiled by optdsl 0.1.0 from adafactor.opt (sha256 6319197df0e9). Do not edit.
+# Compiled by optdsl 0.1.0 from adafactor.opt (sha256 a4e2d3e855ce). Do not edit.
 from __future__ import annotations
 
 from typing import Any
@@ -36,7 +36,8 @@ class Adafactor(BaseOptimizer):
             &\hspace{5mm}\rho_t \leftarrow \mathrm{min}(\gamma, 1 / \sqrt{t})                            \\
             &\hspace{5mm}\alpha_t \leftarrow \mathrm{max}(\varepsilon_2,
                 \mathrm{RMS}(\theta_{t-1})) \rho_t                                                       \\
-            &\hspace{5mm}\theta_t \leftarrow \theta_{t-1} - \gamma \lambda \theta_{t-1}                  \\
+            &\hspace{5mm}\textbf{if} \: \lambda \neq 0                                                   \\
+            &\hspace{10mm}\theta_t \leftarrow \theta_{t-1} - \gamma \lambda \theta_{t-1}                 \\
             &\hspace{5mm}\textbf{if} \: \mathrm{dim}(G_t) > 1                                            \\
             &\hspace{10mm}R_t \leftarrow \widehat{\beta_t} R_{t-1} + (1 - \widehat{\beta_t})
                 \mathrm{mean}(G_t^2 \text{ over cols})                                                   \\
@@ -207,6 +208,8 @@ def _single_tensor_adafactor(
             grad = -grad
         rms = reductions.rms(param)
         alpha = scalars.maximum(epsilon2, rms) * rho
+        if weight_decay != 0:
+            param.mul_(1 - lr * weight_decay)
         if param_dim > 1:
             shared = reductions.rms(grad, dim=-1)
             row_var.mul_(beta_hat).addcmul_(shared, shared, value=1 - beta_hat)
@@ -222,7 +225,7 @@ def _single_tensor_adafactor(
         denom = V_hat.clamp(min=epsilon1_hat ** 2).sqrt_()
         U = grad.div(denom)
         rms_2 = reductions.rms(U)
-        param.mul_(1 - lr * weight_decay).addcmul_(U, -alpha / scalars.maximum(1, rms_2 / d))
+        param.addcmul_(U, -alpha / scalars.maximum(1, rms_2 / d))
 
 
 def _multi_tensor_adafactor(
@@ -251,6 +254,8 @@ def _multi_tensor_adafactor(
         grads = torch._foreach_neg(grads)
     rms = foreach.rms(params)
     alpha = scalars.maximum(epsilon2, rms) * rho
+    if weight_decay != 0:
+        torch._foreach_mul_(params, 1 - lr * weight_decay)
     if param_dim > 1:
         shareds = [reductions.rms(grad, dim=-1) for grad in grads]
         torch._foreach_mul_(row_vars, beta_hat)
@@ -270,7 +275,6 @@ def _multi_tensor_adafactor(
     torch._foreach_sqrt_(denoms)
     Us = torch._foreach_div(grads, denoms)
     rms_2 = foreach.rms(Us)
-    torch._foreach_mul_(params, 1 - lr * weight_decay)
     foreach.add_(params, Us, -alpha / scalars.maximum(1, rms_2 / d))
 
 
@@ -300,6 +304,8 @@ def _capturable_adafactor(
         grads = torch._foreach_neg(grads)
     rms = foreach.rms(params)
     alpha = scalars.maximum(epsilon2, rms) * rho
+    if weight_decay != 0:
+        foreach.mul_(params, 1 - lr * weight_decay)
     if param_dim > 1:
         shareds = [reductions.rms(grad, dim=-1) for grad in grads]
         foreach.mul_(row_vars, beta_hat)
@@ -319,7 +325,6 @@ def _capturable_adafactor(
     torch._foreach_sqrt_(denoms)
     Us = torch._foreach_div(grads, denoms)
     rms_2 = foreach.rms(Us)
-    foreach.mul_(params, 1 - lr * weight_decay)
     foreach.add_(params, Us, -alpha / scalars.maximum(1, rms_2 / d))
 
 
@@ -355,6 +360,8 @@ def _differentiable_adafactor(
             grad = -grad
         rms = reductions.rms(param)
         alpha = scalars.maximum(epsilon2, rms) * rho
+        if weight_decay != 0:
+            param = (1 - lr * weight_decay) * param
         if param_dim > 1:
             row_var = beta_hat * row_var + (1 - beta_hat) * reductions.rms(grad, dim=-1) ** 2
             col_var = beta_hat * col_var + (1 - beta_hat) * reductions.rms(grad, dim=-2) ** 2
@@ -364,7 +371,7 @@ def _differentiable_adafactor(
             V_hat = variance
         U = grad / scalars.sqrt(scalars.maximum(V_hat, epsilon1_hat ** 2))
         rms = reductions.rms(U)
-        param = (1 - lr * weight_decay) * param - alpha / scalars.maximum(1, rms / d) * U
+        param = param - alpha / scalars.maximum(1, rms / d) * U
         params[i].copy_(param)
         if param_dim > 1:
             row_vars[i].copy_(row_var)

@@ -141,7 +141,7 @@ def emit(units: Iterable[Unit], kept: Mapping[str, str] | None = None) -> dict[s
     from optdsl.emit.latex import latex
     from optdsl.emit.native import emit_native
     from optdsl.emit.optimizer import emit_module
-    from optdsl.emit.procedures import emit_flat_module
+    from optdsl.emit.procedures.flat import emit_flat_module
     from optdsl.emit.triton import emit_kernel
     from optdsl.ir.passes.folds import obstacles
 

@@ -6,9 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from optdsl.check import walk as syntax
+from optdsl.check.vocabulary import PARAM_FACTS
 from optdsl.ir.nodes import (
     FULL,
     PER_COLUMN,
+    PER_FIRST,
     PER_ROW,
     REDUCTIONS,
     Block,
@@ -53,7 +56,11 @@ TIMELESS = ("rho", "alpha", "large", "trust")
 """Locals that are written without a time."""
 
 
-SHAPED = {PER_ROW: Op("mean_cols", (Param(),)), PER_COLUMN: Op("mean_rows", (Param(),))}
+SHAPED = {
+    PER_ROW: Op("mean_cols", (Param(),)),
+    PER_COLUMN: Op("mean_rows", (Param(),)),
+    PER_FIRST: Op("mean_rest", (Param(),)),
+}
 """What has the shape of a state."""
 
 
@@ -159,7 +166,7 @@ def expr(e: Expr) -> ast.Expr:
             first = ast.Case(expr(then), expr(condition), NOWHERE)
             return ast.Cases((first, ast.Case(expr(orelse), None, NOWHERE)), NOWHERE)
         case Op(op, (operand,)) if op in REDUCTIONS:
-            over = {"all": "all", "rows": "rows", "cols": "cols"}[REDUCTIONS[op].over]
+            over = {"all": "all", "rows": "rows", "cols": "cols", "rest": "all but first"}[REDUCTIONS[op].over]
             function = {"rms": "RMS", "amax": "max", "amin": "min"}.get(REDUCTIONS[op].fold, REDUCTIONS[op].fold)
             return ast.Call(function, (expr(operand),), over=over, span=NOWHERE)
         case ParamFact(name):
@@ -177,12 +184,15 @@ def expr(e: Expr) -> ast.Expr:
 def with_functions(module: ast.Module) -> ast.Module:
     """The same spec with the value of every assignment that computes something behind a function of its own.
 
-    Not where it asks about a choice: only the step itself can.
+    Not where it asks about a choice: only the step itself can. Nor where it asks what is known of θ: that reads no
+    value in the step, but does as an argument.
     """
     functions: list[ast.Function] = []
 
     def called(value: ast.Expr) -> ast.Expr:
         leaves = tuple(dict.fromkeys(_leaves(value)))
+        if any(isinstance(e, ast.Call) and e.function in PARAM_FACTS for e in syntax.walk(value)):
+            return value
         if value in leaves or not 0 < len(leaves) <= len(ARGUMENTS) or _name("mode") in leaves:
             return value
         arguments = tuple(ast.Name(Symbol(letter), ast.Time.NONE, NOWHERE) for letter in ARGUMENTS[: len(leaves)])

@@ -21,6 +21,7 @@ from optdsl.ir import interpret
 from optdsl.ir.nodes import (
     FULL,
     PER_COLUMN,
+    PER_FIRST,
     PER_ROW,
     REDUCTIONS,
     Argument,
@@ -81,7 +82,7 @@ TENSOR_LOCALS = ("u", "denom", "m_hat")
 SCALAR_LOCALS = ("rho", "alpha")
 FLAG_LOCALS = ("large",)
 STATE_BOUND = 10.0
-STATISTICS = {"row_var": PER_ROW, "col_var": PER_COLUMN}
+STATISTICS = {"row_var": PER_ROW, "col_var": PER_COLUMN, "output_var": PER_FIRST}
 """States of small shape."""
 NUMBER_STATE, NUMBER_LOCAL = "norm_avg", "trust"
 """What may hold a number that follows from tensors."""
@@ -103,6 +104,7 @@ SYMBOLS = {
     "mu_product": "P",
     "row_var": "R",
     "col_var": "C",
+    "output_var": "O",
     "norm_avg": "N",
 }
 
@@ -211,17 +213,17 @@ class _Builder:
         return [atom for atom in found if atom != self.lost and atom.type.shape == FULL]
 
     def statistic(self, scope: Scope, shape: Shape, depth: int) -> tuple[Expr, float]:
-        """Values per row or per column."""
+        """Values per row, per column or per index of the first dimension."""
         read: list[Expr] = [StateValue(s.key, s.rate, s.shape) for s in self.states if s.shape == shape]
         read += [v for v in self.names(scope) if v.type.shape == shape]
         read = [v for v in read if v != self.lost]
         if read and self.choose(True, False):
             value = self.choose(*read)
             return value, self.bound(value)
-        over = "cols" if shape == PER_ROW else "rows"
+        over = {PER_ROW: "cols", PER_COLUMN: "rows", PER_FIRST: "rest"}[shape]
         x, a = self.real(scope, Rate.ELEMENT, depth)
         if not x.type.is_tensor:
-            x, a = add(x, Param() if self.lost != Param() else GRADIENT), a + STATE_BOUND
+            x, a = add(x, Param() if self.lost != Param() else scope.current["param"]), a + STATE_BOUND
         if self.choose(True, False):
             x, a = power(x, Const(2)), a * a
         fold = self.choose(*FOLDS)
@@ -231,7 +233,7 @@ class _Builder:
         """A tensor shaped like θ that is made of more than its own elements."""
         x, a = self.real(scope, Rate.ELEMENT, depth)
         if not x.type.is_tensor:
-            x, a = add(x, Param() if self.lost != Param() else GRADIENT), a + STATE_BOUND
+            x, a = add(x, Param() if self.lost != Param() else scope.current["param"]), a + STATE_BOUND
         kind = self.choose("centred", "scaled", "outer", "product", "rounded")
         if kind == "outer":
             (r, b), (c, d) = self.statistic(scope, PER_ROW, depth - 1), self.statistic(scope, PER_COLUMN, depth - 1)
@@ -241,7 +243,7 @@ class _Builder:
             return call("matmul", gram, x), (a * MOST_ELEMENTS) ** 2 * a
         if kind == "rounded":
             return call("float32", x), a
-        s, b = self.statistic(scope, self.choose(PER_ROW, PER_COLUMN), depth - 1)
+        s, b = self.statistic(scope, self.choose(PER_ROW, PER_COLUMN, PER_FIRST), depth - 1)
         if kind == "centred":
             return sub(x, s), a + b
         return div(x, add(ONE, call("abs", s))), a
@@ -325,7 +327,7 @@ class _Builder:
         """A number made from a tensor."""
         x, a = self.real(scope, Rate.ELEMENT, depth)
         if not x.type.is_tensor:
-            x, a = add(x, Param() if self.lost != Param() else GRADIENT), a + STATE_BOUND
+            x, a = add(x, Param() if self.lost != Param() else scope.current["param"]), a + STATE_BOUND
         fold = self.choose(*FOLDS)
         return call(f"{fold}_all", x), a * MOST_ELEMENTS if fold in ("sum", "norm") else a
 

@@ -57,13 +57,13 @@ def add_scalar_(xs: Tensors, scalar: Scalar) -> None:
 def add(xs: Tensors, ys: Tensors, alpha: Scalar) -> Tensors:
     """``x + alpha * y``"""
     if isinstance(alpha, Tensor):
-        return torch._foreach_add(xs, mul(ys, alpha))
+        return torch._foreach_addcmul(xs, ys, _each(alpha, xs))
     return torch._foreach_add(xs, ys, alpha=alpha)
 
 
 def add_(xs: Tensors, ys: Tensors, alpha: Scalar) -> None:
     if isinstance(alpha, Tensor):
-        torch._foreach_add_(xs, mul(ys, alpha))
+        torch._foreach_addcmul_(xs, ys, _each(alpha, xs))
     else:
         torch._foreach_add_(xs, ys, alpha=alpha)
 

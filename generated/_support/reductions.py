@@ -72,3 +72,10 @@ def amax(x: Tensor, dim: int | None = None) -> Tensor:
 def amin(x: Tensor, dim: int | None = None) -> Tensor:
     """The least element; infinity of none."""
     return _extremum(torch.amin, math.inf, x, dim)
+
+
+def over_rest(fold: Callable[..., Tensor], x: Tensor) -> Tensor:
+    """``fold``, one of the above, over all dimensions but the first; they stay, with one entry."""
+    sizes = x.shape or (1,)
+    matrix = x.reshape(sizes[0], math.prod(sizes[1:]))
+    return fold(matrix, dim=-1).reshape(x.shape[:1] + (1,) * (x.dim() - 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from optdsl.check.model import PARAMETER, STEP_COUNT, Buffer, Hyperparameter, Local, SymbolTable, local_key
-from optdsl.check.walk import assignments
+from optdsl.check.walk import assignments, names
 from optdsl.ir.nodes import TORCH_FLAGS, DType
 from optdsl.syntax import ast
 from optdsl.syntax.names import python_name
@@ -81,12 +81,18 @@ def collect(optimizer: ast.Optimizer) -> SymbolTable:
             entry = Hyperparameter(identifier, declaration, name, default, input_dtype(declaration, default))
             hyperparameters.setdefault(name.symbol, entry)
     buffers: dict[ast.Symbol, Buffer] = {}
+    assigned = {target.symbol for target, _ in assignments(optimizer.body)}
     for state in optimizer.states:
         if not declares_step(state):
-            buffers.setdefault(state.name.symbol, Buffer(state_key(state), state))
+            is_anchor = state.name.symbol not in assigned and _follows_from_parameter(state)
+            buffers.setdefault(state.name.symbol, Buffer(state_key(state), state, is_anchor=is_anchor))
     undated = {symbol for symbol, entry in hyperparameters.items() if entry.name.time is ast.Time.NONE} - set(buffers)
     declared = {PARAMETER, STEP_COUNT, *hyperparameters, *buffers} - undated
     return SymbolTable(hyperparameters, buffers, _locals_of(optimizer.body, declared, undated))
+
+
+def _follows_from_parameter(state: ast.State) -> bool:
+    return state.value is not None and any(name.symbol == PARAMETER for name in names(state.value))
 
 
 def _locals_of(

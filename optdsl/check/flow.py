@@ -165,7 +165,7 @@ class _Flow:
                 yield from self.is_not_none(name, entry)
             case Local(first=first) if first.time is name.time:
                 yield from self.read_local(name, first)
-            case Buffer() as buffer if name.time in (Time.NOW, Time.PREVIOUS):
+            case Buffer() as buffer if name.time in (Time.NOW, Time.PREVIOUS, Time.INITIAL):
                 missing = list(self.exists(name))
                 yield from missing
                 if not missing and buffer.optional:

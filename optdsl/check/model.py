@@ -36,13 +36,14 @@ class Buffer:
     """A state; ``identifier`` is its key in ``state_dict``.
 
     ``rate`` is ``ELEMENT`` for a tensor, of the given ``shape``, ``STEP`` for a scalar, and ``TENSOR`` for a scalar
-    that follows from tensors.
+    that follows from tensors. ``is_anchor``: it begins as θ_0, or what follows from it, and is never assigned.
     """
 
     identifier: str
     declaration: ast.State
     rate: Rate = Rate.ELEMENT
     shape: Shape = FULL
+    is_anchor: bool = False
 
     @property
     def optional(self) -> bool:

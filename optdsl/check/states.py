@@ -1,4 +1,4 @@
-"""E501-E509, W501: the lines of ``initialize:``."""
+"""E501-E510, W501: the lines of ``initialize:``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from optdsl.check.collect import declares_step, running_key, state_key
 from optdsl.check.evaluate import evaluate
 from optdsl.check.model import PARAMETER, Buffer, CheckedOptimizer, Local, Parameter
 from optdsl.check.vocabulary import PARAM_FACTS
+from optdsl.ir.nodes import Rate
 from optdsl.source import Diagnostic, Fix, Label, Severity
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
@@ -24,8 +25,9 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
             yield from _step_count(state)
         else:
             yield from _declaration(state, subject)
+            yield from _number(state, subject)
             if not optimizer.flat and not _is_off(state, optimizer):
-                yield from _use(state, optimizer)
+                yield from _use(state, subject)
 
 
 def _duplicates(optimizer: ast.Optimizer) -> Iterator[Diagnostic]:
@@ -102,6 +104,22 @@ def _declaration(state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagno
         )
 
 
+def _number(state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    """What is one number has a first value: only tensors can be absent."""
+    symbol = state.name.symbol
+    buffer = subject.table.buffers.get(symbol)
+    targets = [target for target, _ in walk.assignments(subject.optimizer.body) if target.symbol == symbol]
+    if buffer is not None and targets and state.value is None and buffer.rate is not Rate.ELEMENT:
+        shown, first = display(symbol), display(symbol, ast.Time.INITIAL)
+        yield Diagnostic(
+            "E510",
+            f"`{shown}` is a number, and has no first value",
+            state.name.span,
+            help=f"write `{first} ← 0`; in the first step, where its value does not count, `t = 1`",
+            labels=(Label(targets[0].span, "a number is assigned"),),
+        )
+
+
 def _is_initial_parameter(expr: ast.Expr) -> bool:
     return isinstance(expr, ast.Name) and expr.symbol == PARAMETER and expr.time is ast.Time.INITIAL
 
@@ -142,12 +160,13 @@ def _is_off(state: ast.State, optimizer: ast.Optimizer) -> bool:
     return state.condition is not None and evaluate(state.condition, fixed) is False
 
 
-def _use(state: ast.State, optimizer: ast.Optimizer) -> Iterator[Diagnostic]:
-    """A state is assigned in the step, and read in it."""
-    symbol, shown = state.name.symbol, display(state.name.symbol)
+def _use(state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
+    """A state is assigned in the step, unless it holds where θ began, and read in it."""
+    optimizer, symbol, shown = subject.optimizer, state.name.symbol, display(state.name.symbol)
     if not optimizer.body or symbol == PARAMETER:
         return
-    if not any(target.symbol == symbol for target, _ in walk.assignments(optimizer.body)):
+    is_anchor = symbol in subject.table.buffers and subject.table.buffers[symbol].is_anchor
+    if not is_anchor and not any(target.symbol == symbol for target, _ in walk.assignments(optimizer.body)):
         yield Diagnostic(
             "E508",
             f"the state `{shown}` is never assigned in the step",

@@ -54,8 +54,12 @@ def _read(name: ast.Name, table: SymbolTable, assigned: set[str]) -> Iterator[Di
             help = f"write `{before}` for its value when the step begins, `{now}` for its value now"
             labels = (Label(entry.declaration.name.span, "the state"),) if isinstance(entry, Buffer) else ()
             yield Diagnostic("E202", f"`{display(symbol)}` stands without a time", name.span, help=help, labels=labels)
+        case Buffer(is_anchor=True) if name.time is Time.INITIAL:
+            return
         case Buffer() | Parameter() if name.time is Time.INITIAL:
             help = f"write `{before}` for its value when the step begins"
+            if isinstance(entry, Parameter):
+                help += f", or keep `{shown}` in a state: `x_0 ← {shown}` under `initialize:`"
             yield Diagnostic("E203", f"`{shown}` is only known before the first step", name.span, help=help)
         case Buffer() | Parameter() if name.time is Time.NEXT:
             help = f"a step makes `{now}` from `{before}`; write `{now}` for the new value"

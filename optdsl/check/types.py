@@ -27,6 +27,7 @@ from optdsl.check.vocabulary import MATRIX_FUNCTIONS, NORMS, PARAM_FACTS, reduce
 from optdsl.ir.nodes import (
     FULL,
     PER_COLUMN,
+    PER_FIRST,
     PER_ROW,
     DType,
     Rate,
@@ -49,7 +50,12 @@ Types = dict[Key, Type | None]
 _WORDS = {DType.REAL: "a number", DType.BOOL: "a flag", DType.CHOICE: "a choice"}
 
 
-_SHAPES = {FULL: "a tensor shaped like θ", PER_ROW: "one number per row", PER_COLUMN: "one number per column"}
+_SHAPES = {
+    FULL: "a tensor shaped like θ",
+    PER_ROW: "one number per row",
+    PER_COLUMN: "one number per column",
+    PER_FIRST: "one number for each index of the first dimension",
+}
 
 
 def describe(type: Type) -> str:
@@ -281,7 +287,7 @@ class TypeChecker:
             case ast.Unary(op="not", operand=operand):
                 return self.condition(operand)
             case ast.Unary(op="transpose", operand=operand):
-                return self.transposed(self.tensor(operand, "transposed"))
+                return self.transposed(self.has_sides(self.tensor(operand, "transposed"), operand.span))
             case ast.Unary(operand=operand):
                 return self.number(operand, "negated")
             case ast.Binary() if (brace := conditions.fallback(expr, None if self.active else self.table)) is not None:
@@ -338,6 +344,13 @@ class TypeChecker:
         if type is None or type.is_tensor:
             return type
         self.error("E312", f"`{expr.span.text}` is a number, and a tensor is needed", expr.span, use)
+        return None
+
+    def has_sides(self, type: Type | None, span: Span) -> Type | None:
+        """``type`` if it is of a matrix: if its last two dimensions are known to be one."""
+        if type is None or type.shape != PER_FIRST:
+            return type
+        self.error("E311", f"`{span.text}` is {describe_shape(type)}, not a matrix", span)
         return None
 
     @staticmethod
@@ -475,7 +488,8 @@ class TypeChecker:
             return None
         if reduces(expr):
             type = self.tensor(expr.arguments[0], "reduced")
-            return None if type is None else reduced(REDUCED_OVER[expr.over], type)
+            # what is no tensor may be a state that is not known to be one yet
+            return self.reduction(expr, type or real(Rate.ELEMENT))
         if expr.over:
             mend = "sum, mean, norm, RMS, min and max reduce"
             self.error("E314", f"`{expr.function}` does not reduce over anything", expr.span, "", mend)
@@ -490,6 +504,15 @@ class TypeChecker:
             return self.matrix(expr)
         return self.joined(tuple(self.number(a, use) for a in expr.arguments), expr.span)
 
+    def reduction(self, expr: ast.Call, type: Type) -> Type | None:
+        try:
+            return reduced(REDUCED_OVER[expr.over], type)
+        except ShapeError:
+            message = f"`over {expr.over}` has no meaning for {describe_shape(type)}"
+            mend = "the first dimension is that of the rows only where θ is a matrix"
+            self.error("E311", message, expr.span, "", mend)
+            return None
+
     def matrix(self, expr: ast.Call) -> Type | None:
         """The type of a function of a matrix."""
         operand, *numbers = expr.arguments
@@ -498,6 +521,7 @@ class TypeChecker:
             exponent = self.number(number, f"an argument of `{expr.function}`")
             if exponent is not None and exponent.is_tensor:
                 self.error("E312", f"`{number.span.text}` is a tensor, and a number is needed", number.span)
+        type = self.has_sides(type, operand.span)
         if type is None or expr.function == "transpose":
             return self.transposed(type)
         if expr.function in SQUARE and type.shape.rows is not type.shape.cols:
@@ -580,7 +604,14 @@ SQUARE = ("identity", "matrix_power")
 
 _FITTING = "values per row, or per column, fit with each other and with tensors shaped like θ; transpose a matrix first"
 
-REDUCED_OVER = {"": "all", "all": "all", "rows": "rows", "cols": "cols", "all parameters": "parameters"}
+REDUCED_OVER = {
+    "": "all",
+    "all": "all",
+    "rows": "rows",
+    "cols": "cols",
+    "all parameters": "parameters",
+    "all but first": "rest",
+}
 """What a reduction runs over, as the IR calls it."""
 
 

@@ -70,7 +70,8 @@ RESERVED_ARGUMENTS = frozenset(
 MODULE_NAMES = frozenset(
     {
         "Any", "BaseOptimizer", "ParamsT", "StoredOptimizer", "Tensor", "TrainEvalOptimizer", "computed_state",
-        "copied_state", "foreach", "full_state", "math", "scalar_state", "scalars", "torch",
+        "copied_state", "facts", "first_state", "foreach", "full_state", "math", "matrices", "matrix_state",
+        "number_state", "reductions", "scalar_state", "scalars", "torch",
     }
 )  # fmt: skip
 """What the module of an optimizer imports: its class and its variables are called otherwise."""

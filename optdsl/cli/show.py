@@ -9,7 +9,7 @@ from optdsl.check.walk import called
 from optdsl.compiler import Unit, emit
 from optdsl.emit.latex import annotated
 from optdsl.emit.markdown import markdown
-from optdsl.emit.procedures import emit_step
+from optdsl.emit.procedures.flat import emit_step
 from optdsl.emit.python import emit_functions, selected
 from optdsl.emit.reading import reading
 from optdsl.ir.cost import Configuration, costs

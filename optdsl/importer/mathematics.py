@@ -21,7 +21,8 @@ SYNONYMS = {"clip": "clamp", "sgn": "sign", "maximum": "max", "minimum": "min", 
 """Other names of the language's functions."""
 
 WORDS = frozenset(
-    "if otherwise and or not is none true false over rows cols all where in for do repeat times".split()
+    "if otherwise and or not is none true false over rows cols all but first parameters where in for do repeat "
+    "times".split()
 )  # fmt: skip
 """Words that mean in a formula what they mean in the language."""
 

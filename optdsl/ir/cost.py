@@ -84,7 +84,7 @@ def _costs(program: Program, variants: Mapping[str, Code], dim: int | None) -> t
         if not _allowed(program, settings):
             continue
         copied = _copied(program, settings) if program.stored_only else 0
-        accesses = {name: accesses_of(code, settings, name == "foreach") + copied for name, code in variants.items()}
+        accesses = {name: accesses_of(code, settings) + copied for name, code in variants.items()}
         accesses["minimum"] = minimum(program, settings)
         found[subset] = accesses
     return tuple(
@@ -94,16 +94,16 @@ def _costs(program: Program, variants: Mapping[str, Code], dim: int | None) -> t
     )
 
 
-def accesses_of(code: Code, settings: Mapping[str, Value], on_lists: bool = False) -> int:
+def accesses_of(code: Code, settings: Mapping[str, Value]) -> int:
     """Whole tensors that ``code`` reads and writes where the hyperparameters have the values of ``settings``."""
     total = 0
     for item in code:
         if isinstance(item, Branch):
             taken = _decide(item.condition, settings)
             arms = (item.then, item.orelse) if taken is None else (item.then if taken else item.orelse,)
-            total += max(accesses_of(arm, settings, on_lists) for arm in arms)
+            total += max(accesses_of(arm, settings) for arm in arms)
         else:
-            total += item.accesses + (item.spread if on_lists else 0)
+            total += item.accesses
     return total
 
 

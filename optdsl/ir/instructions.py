@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from optdsl.ir.nodes import Expr, Rate
+from optdsl.ir.nodes import Expr
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Instruction:
     - ``full_like``: s everywhere, in a's shape and dtype (a is not read)
     - ``choose``: a if s else b, no access
     - ``copy``: a's buffer takes b's value;  ``alias``: another name, no access
+    - ``copy_like``: b's value in a new buffer of a's shape, layout and dtype (a is not read)
     - ``store``: the state ``target`` gets ``operands[0]`` as its buffer, no access
     - the reductions of :data:`~optdsl.ir.nodes.REDUCTIONS`, of a; ``matmul``: a @ b;  ``transpose``: a view of a, no
       access;  ``orthonormal``, ``matrix_power`` (to the power of s): of a;  ``identity``: with s rows, like a, which is
@@ -57,16 +58,9 @@ class Instruction:
         written = not self.makes_small
         if self.op in ("full_like", "identity"):
             return int(written)
-        if self.op == "copy":
+        if self.op in ("copy", "copy_like"):
             return 2 * written
         return len(set(self.operands) - self.small) + written
-
-    @property
-    def spread(self) -> int:
-        """What it costs more on lists: a number for each tensor is multiplied in by an operation of its own."""
-        numbers = any(scalar.type.rate is Rate.TENSOR for scalar in self.scalars)
-        multiplies = self.op in ("add", "addcmul", "addcdiv") and len(self.operands) > 1
-        return 2 if numbers and multiplies and self.operands[1] not in self.small else 0
 
 
 @dataclass(frozen=True)

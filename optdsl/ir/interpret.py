@@ -9,6 +9,7 @@ dict; one without an initial value is not in it until a step has assigned it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from optdsl.ir.nodes import (
     FULL,
     MATRIX_OPERATIONS,
+    PER_FIRST,
     REDUCTIONS,
     Block,
     Call,
@@ -244,6 +246,8 @@ def _shaped(shape: Shape, param: Array) -> Array:
     """An array of ``shape``, where ``param`` is θ."""
     if shape == FULL:
         return param
+    if shape == PER_FIRST:
+        return np.zeros(_first(param))
     extents = {Extent.ONE: 1, Extent.ROWS: _fact("rows", param), Extent.COLS: _fact("cols", param)}
     sizes = (extents[shape.rows], extents[shape.cols])
     return np.zeros((*param.shape[:-2], *sizes[2 - min(param.ndim, 2) :]))
@@ -314,18 +318,26 @@ _AXES = {"rows": -2, "cols": -1}
 
 
 def reduce_array(op: str, x: Array, per_matrix: bool = False) -> Value:
-    """A reduction of one array, over all of it or one of its last two dimensions (which stays, with one entry).
+    """A reduction of one array, over all of it or some of its dimensions (which stay, with one entry).
 
     ``per_matrix``: of several matrices in one array each is reduced by itself.
     """
     reduction = REDUCTIONS[op]
     fold = _FOLDS[reduction.fold]
+    if reduction.over == "rest":
+        first, *others = np.atleast_1d(x).shape
+        return fold(x.reshape(first, math.prod(others)), axis=-1).reshape(_first(x))
     if per_matrix and reduction.over == "all" and x.ndim > 2:
         return fold(x, axis=(-2, -1), keepdims=True)
     if reduction.over in _AXES:
         matrix = np.atleast_2d(x)
         return fold(matrix, axis=_AXES[reduction.over], keepdims=True).reshape(_reduced_shape(x, reduction.over))
     return fold(x)
+
+
+def _first(x: Array) -> tuple[int, ...]:
+    """The shape with ``x``'s first dimension, and one entry in all others."""
+    return tuple(1 if i else size for i, size in enumerate(x.shape))
 
 
 def _reduced_shape(x: Array, over: str) -> tuple[int, ...]:

@@ -54,11 +54,13 @@ class Extent(Enum):
     ONE = "1"
     ROWS = "rows"
     COLS = "cols"
+    FIRST = "first"
+    """Of θ's first dimension, which is that of the rows only where θ is a matrix."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The last two dimensions of a tensor; those before them are θ's own."""
+    """The last two dimensions of a tensor; those before them are θ's own (but for :data:`PER_FIRST`)."""
 
     rows: Extent = Extent.ROWS
     cols: Extent = Extent.COLS
@@ -75,6 +77,9 @@ FULL = Shape()
 """The shape of θ, whatever its number of dimensions. (θ of one dimension is one row, of none one number.)"""
 
 PER_ROW, PER_COLUMN = Shape(Extent.ROWS, Extent.ONE), Shape(Extent.ONE, Extent.COLS)
+
+PER_FIRST = Shape(Extent.FIRST, Extent.ONE)
+"""θ's first dimension, and one entry in all others. (Of a θ of one dimension, all of it.)"""
 
 
 class ShapeError(ValueError):
@@ -93,6 +98,11 @@ def broadcast(*shapes: Shape) -> Shape:
             raise ShapeError(" and ".join(dict.fromkeys(str(s) for s in shapes)))
         return wide.pop() if wide else Extent.ONE
 
+    if PER_FIRST in shapes:
+        rest = [s for s in shapes if s != PER_FIRST]
+        if any(s.rows is not Extent.ROWS for s in rest):
+            raise ShapeError(" and ".join(dict.fromkeys(str(s) for s in shapes)))
+        return broadcast(*rest) if rest else PER_FIRST
     return Shape(common({s.rows for s in shapes}), common({s.cols for s in shapes}))
 
 
@@ -259,11 +269,19 @@ class Op:
             shape = self.args[0].type.shape.transposed
         elif self.op == "identity":
             (size,) = self.args
-            extent = Extent(size.name) if isinstance(size, ParamFact) else Extent.ONE
+            extent = Extent(size.name) if isinstance(size, ParamFact) else _extent(size)
             shape = Shape(extent, extent)
         elif rate is Rate.ELEMENT and self.op != "full":
             shape = broadcast(*(a.type.shape for a in self.args if a.type.is_tensor))
         object.__setattr__(self, "type", Type(dtype, rate, shape))
+
+
+def _extent(size: Expr) -> Extent:
+    """How far a :class:`Size` reaches."""
+    if not isinstance(size, Size):
+        return Extent.ONE
+    shape = size.tensor.type.shape
+    return shape.rows if size.dimension == "rows" else shape.cols
 
 
 @dataclass(frozen=True)
@@ -309,7 +327,8 @@ class Operation:
 _R, _B = DType.REAL, DType.BOOL
 CASTS = ("bfloat16", "float32")
 """Operations that round to a dtype."""
-_REDUCTIONS = [(f, o) for o in ("all", "rows", "cols") for f in ("sum", "mean", "norm", "rms", "amax", "amin")]
+_OVERS = ("all", "rows", "cols", "rest")
+_REDUCTIONS = [(f, o) for o in _OVERS for f in ("sum", "mean", "norm", "rms", "amax", "amin")]
 _REDUCTIONS += [(f, "parameters") for f in ("sum", "amax", "amin")]
 
 OPERATIONS: dict[str, Operation] = {
@@ -340,8 +359,8 @@ so many rows. The reductions are those of :data:`REDUCTIONS`."""
 @dataclass(frozen=True)
 class Reduction:
     """``fold`` is ``sum``, ``mean``, ``norm`` (√Σx²), ``rms`` (√mean(x²)), ``amax`` or ``amin``; ``over`` what it goes
-    over: ``all`` elements, the ``rows`` (one value per column is left) or ``cols`` of the last two dimensions, or all
-    elements of all ``parameters``."""
+    over: ``all`` elements, the ``rows`` (one value per column is left) or ``cols`` of the last two dimensions, the
+    ``rest`` of the dimensions behind the first, or all elements of all ``parameters``."""
 
     fold: str
     over: str
@@ -351,10 +370,19 @@ REDUCTIONS = {f"{fold}_{over}": Reduction(fold, over) for fold, over in _REDUCTI
 
 
 def reduced(over: str, operand: Type) -> Type:
-    """The type of a reduction; a scalar is reduced as the tensor that is this scalar everywhere."""
+    """The type of a reduction; a scalar is reduced as the tensor that is this scalar everywhere.
+
+    Raises :class:`ShapeError` where the result would not be of the same :class:`Shape` for every θ.
+    """
     if over in ("all", "parameters"):
         return real(Rate.TENSOR)
     shape = operand.shape
+    if over == "rest":
+        if shape.rows is not Extent.ROWS:
+            raise ShapeError(str(shape))
+        return Type(DType.REAL, Rate.ELEMENT, PER_FIRST)
+    if shape == PER_FIRST:
+        raise ShapeError(str(shape))
     left = Shape(Extent.ONE, shape.cols) if over == "rows" else Shape(shape.rows, Extent.ONE)
     return Type(DType.REAL, Rate.ELEMENT, left)
 
@@ -368,7 +396,7 @@ NOT_ELEMENTWISE = MATRIX_OPERATIONS.union(REDUCTIONS)
 
 def product_shape(a: Shape, b: Shape) -> Shape:
     """The shape of a matrix product. Raises :class:`ShapeError` unless ``a`` has as many columns as ``b`` rows."""
-    if a.cols is not b.rows:
+    if a.cols is not b.rows or PER_FIRST in (a, b):
         raise ShapeError(f"{a} and {b}")
     return Shape(a.rows, b.cols)
 
@@ -635,7 +663,7 @@ class Program:
         """Whether rows and columns count, so that the real view of a complex θ, which has one dimension more, will not
         do."""
         ops = {n.op for x in self._everywhere() for n in walk(x) if isinstance(n, Op)}
-        sides = {op for op, of in REDUCTIONS.items() if of.over in ("rows", "cols")} | MATRIX_OPERATIONS
+        sides = {op for op, of in REDUCTIONS.items() if of.over in ("rows", "cols", "rest")} | MATRIX_OPERATIONS
         return bool(self.facts) or any(s.shape != FULL for s in self.states) or not ops.isdisjoint(sides)
 
     @property

@@ -62,6 +62,12 @@ def matrix_state(value: float | Tensor, param: Tensor, rows: int, cols: int) -> 
     return state.copy_(value.detach()) if isinstance(value, Tensor) else state.fill_(value)
 
 
+def first_state(value: float | Tensor, param: Tensor) -> Tensor:
+    """A state filled with ``value``: of ``param``'s first dimension, with one entry in all others."""
+    state = param.new_empty(param.shape[:1] + (1,) * (param.dim() - 1))
+    return state.copy_(value.detach()) if isinstance(value, Tensor) else state.fill_(value)
+
+
 def as_real(tensor: Tensor | None) -> Tensor | None:
     """``tensor``, or the real view of a complex one; an absent state stays None."""
     return torch.view_as_real(tensor.resolve_conj()) if tensor is not None and tensor.is_complex() else tensor

@@ -132,9 +132,9 @@ class Compare:
 class Call:
     """A function of the closed list, or one that the spec defines, applied to arguments.
 
-    ``√x`` is ``sqrt``, ``|x|`` ``abs``, ``‖x‖`` ``norm``, ``‖x‖_∞`` ``norm_inf``,
-    ``⌊x⌋`` ``floor``. ``over`` is ``""``, ``rows``, ``cols``,
-    ``all`` or ``all parameters``. ``parameters`` are the arguments after a ``;``.
+    ``√x`` is ``sqrt``, ``|x|`` ``abs``, ``‖x‖`` ``norm``, ``‖x‖_∞`` ``norm_inf``, ``⌊x⌋`` ``floor``. ``over`` is
+    ``""``, ``rows``, ``cols``, ``all``, ``all but first`` or ``all parameters``. ``parameters`` are the arguments
+    after a ``;``.
     """
 
     function: str

@@ -128,6 +128,7 @@ MENDED: dict[str, Edits] = {
     "states/input_too": (("γ_0 ← 1", "α_0 ← γ"), ("γ_t ← 0.9 γ_{t-1}", "α_t ← 0.9 α_{t-1}"), ("γ_t g_t", "α_t g_t")),
     "states/not_at_time_zero": (("m_t ← 0 (", "m_0 ← 0 ("),),
     "states/from_the_parameter": (("θ_{t-1}| (", "θ_0| ("),),
+    "states/number_without_first_value": (("s (scale)", "s_0 ← 0 (scale)"),),
     "states/never_assigned": (("θ_t ←", "m_t ← 0.9 m_{t-1} + g_t\n        θ_t ←"),),
     "states/never_read": (("- γ g_t", "- γ m_t"),),
     "states/condition_per_step": (("(exp_avg) if t > 3", "(exp_avg)"),),
@@ -235,6 +236,13 @@ MENDED: dict[str, Edits] = {
     "types/norm_of_a_number": (("‖γ‖", "‖g_t‖"), ("rows(γ)", "rows(θ_0)")),
     "types/shape_of_the_state": (("m_{t-1} + g_t", "m_{t-1} + mean(g_t, over cols)"), ("γ m_t", "γ m_t g_t")),
     "types/two_shapes_on_two_paths": (("mean(m_t, over rows)", "m_t - mean(m_t, over rows)"),),
+    "types/rows_of_the_first_dimension": (
+        ("mean(c_t, over cols)", "mean(c_t)"),
+        ("c_tᵀ", "c_t"),
+        ("c_t + r_t", "c_t + g_t + r_t"),
+        ("c_t @ r_t", "c_t g_t"),
+        ("sum(r_t, over all but first)", "sum(r_t)"),
+    ),
     "types/over_of_a_root": (("sqrt(m_{t-1} + g_t", "sum(m_{t-1} + g_t"), ("γ m_t", "γ m_t g_t")),
     "types/total_under_a_condition": (
         ("        if t > 10\n", "        s ← sum(m_t², over all parameters)\n        if t > 10\n"),

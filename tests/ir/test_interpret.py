@@ -8,6 +8,7 @@ import torch
 
 from optdsl.ir.interpret import AbsentStateError, Tensors, default_hypers, initial_state, run, step, step_all
 from optdsl.ir.nodes import (
+    MATRIX_OPERATIONS,
     OPERATIONS,
     REDUCTIONS,
     Const,
@@ -19,6 +20,7 @@ from optdsl.ir.nodes import (
     Merge,
     Op,
     Param,
+    ParamFact,
     Present,
     Program,
     Rate,
@@ -151,6 +153,11 @@ MATRICES = {
     **{op: lambda x, f=FOLDS[r.fold]: f(x) for op, r in REDUCTIONS.items() if r.over in ("all", "parameters")},
     **{op: lambda x, f=FOLDS[r.fold]: f(x, dim=-2, keepdim=True) for op, r in REDUCTIONS.items() if r.over == "rows"},
     **{op: lambda x, f=FOLDS[r.fold]: f(x, dim=-1, keepdim=True) for op, r in REDUCTIONS.items() if r.over == "cols"},
+    **{
+        op: lambda x, f=FOLDS[r.fold]: f(x, dim=tuple(range(1, x.dim())), keepdim=True)
+        for op, r in REDUCTIONS.items()
+        if r.over == "rest"
+    },
     "transpose": lambda x: x.mT,
     "bfloat16": lambda x: x.to(torch.bfloat16).double(),
     "float32": lambda x: x.float().double(),
@@ -158,7 +165,7 @@ MATRICES = {
 """What an operation on one matrix, or a batch of them, is in torch."""
 
 
-@pytest.mark.parametrize("op", [op for op in OPERATIONS if op not in (*MATRICES, "full", "matmul")])
+@pytest.mark.parametrize("op", [op for op in OPERATIONS if op not in (*MATRICES, *MATRIX_OPERATIONS, "full")])
 def test_an_operation_means_what_torch_means_by_it(op):
     x, y = (a.ravel() for a in np.meshgrid(SPECIAL, SPECIAL))
     operands = (Param(), Grad())
@@ -194,6 +201,20 @@ def test_a_matrix_product_is_of_the_last_two_dimensions():
     gram = Op("matmul", (Op("transpose", (Param(),)), Grad()))
     actual, _ = step(elementwise(Op("matmul", (Param(), gram))), {}, x, y, {})
     np.testing.assert_allclose(actual, x @ (x.swapaxes(-1, -2) @ y), rtol=1e-14)
+
+
+def test_functions_of_matrices():
+    x = np.random.default_rng(0).standard_normal((2, 4, 3))
+    gram = Op("matmul", (Op("transpose", (Param(),)), Param()))
+    q, _ = step(elementwise(Op("orthonormal", (Param(),))), {}, x, x, {})
+    r = q.swapaxes(-1, -2) @ x
+    np.testing.assert_allclose(q.swapaxes(-1, -2) @ q, np.broadcast_to(np.eye(3), (2, 3, 3)), atol=1e-14)
+    np.testing.assert_allclose(np.tril(r, -1), np.zeros_like(r), atol=1e-14)
+    assert (np.diagonal(r, axis1=-2, axis2=-1) > 0).all()
+    root = Op("matrix_power", (gram, Const(0.5)))
+    for whole in (Op("matmul", (root, root)), Op("matmul", (gram, Op("identity", (ParamFact("cols"),))))):
+        actual, _ = step(elementwise(Op("matmul", (Param(), whole))), {}, x, x, {})
+        np.testing.assert_allclose(actual, x @ (x.swapaxes(-1, -2) @ x), rtol=1e-12, atol=1e-12)
 
 
 def test_what_is_reduced_over_all_parameters_is_the_same_for_each():

@@ -31,7 +31,8 @@ class Case:
     ``rtol``: how far results may be apart after :data:`STEPS` steps, by dtype. ``foreach_rtol``: the least that this is
     with ``foreach``, where torch's own foreach computes scalars in float32 and its for-loop does not. ``accepts``: what
     torch's errors say of arguments that work here. ``shapes``: those of the parameters; the last is transposed.
-    ``lr_error``: what is said of a learning rate that is out of range.
+    ``smooth``: whether differences tell derivatives, as they do not of what is rounded to bfloat16. ``lr_error``: what
+    is said of a learning rate that is out of range.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Case:
     foreach_rtol: float = 0.0
     accepts: tuple[str, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ((3, 4), (5,), (1,), (), (0,), (4, 3))
+    smooth: bool = True
     lr_error: str = "Invalid learning rate: {}"
 
     def __str__(self) -> str:
@@ -117,10 +119,19 @@ CASES = (
         shapes=((3, 4), (5,), (1,), (), (2, 3, 4), (1, 5), (4, 3)),
         lr_error="Learning rate should be >= 0 but is: {}",
     ),
+    Case(
+        "Muon",
+        rtol=(1e-6, 5e-6, 5e-2),  # torch's step size is float32 where the learning rate is a Tensor
+        foreach_rtol=5e-2,  # batched products of bfloat16 matrices round in another order
+        shapes=((3, 4), (4, 3), (1, 5), (5, 1), (3, 4), (4, 3)),
+        lr_error="Learning rate should be >= 0 but is: {}",
+        smooth=False,
+    ),
     Case("SparseAdam", rtol=(1e-8, 5e-6, 5e-2)),  # torch's step size is float32 where the learning rate is a Tensor
 )
 COMPLEX = tuple(case for case in CASES if case.info.supports_complex)
 DENSE = tuple(case for case in CASES if not case.needs_sparse)
+SMOOTH = tuple(case for case in DENSE if case.smooth)
 SPARSE = {case.name for case in CASES if case.needs_sparse}
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
@@ -210,3 +221,7 @@ def _assert_close(our: Any, their: Any, rtol: float, what: str) -> bool:
 ON_CPU = tuple(case for case in CASES if "native" in case.ours._kernels)
 every_case_on_cpu = pytest.mark.parametrize("case", ON_CPU, ids=str)
 """Those that have a fused step on the CPU."""
+
+FUSED = tuple(case for case in CASES if case.ours._kernels)
+every_fused_case = pytest.mark.parametrize("case", FUSED, ids=str)
+"""Those that have a fused step."""

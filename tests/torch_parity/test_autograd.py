@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from tests.torch_parity.cases import DENSE, Case, assert_agree, configurations, every_dense_case, train
+from tests.torch_parity.cases import DENSE, SMOOTH, Case, assert_agree, configurations, every_dense_case, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 
@@ -25,10 +25,10 @@ def test_values_are_those_of_torch(case: Case, kwargs: dict[str, Any]) -> None:
             params = [param.clone() for param in params]  # leaves cannot be written to
         optimizers.append(cls(params, **kwargs, differentiable=True))
         train(optimizers[-1], range(5))
-    assert_agree(*optimizers, rtol=1e-6)
+    assert_agree(*optimizers, rtol=1e-6 if case.smooth else 5e-3)
 
 
-@pytest.mark.parametrize(("case", "kwargs"), configurations("cpu", DENSE))
+@pytest.mark.parametrize(("case", "kwargs"), configurations("cpu", SMOOTH))
 def test_one_step(case: Case, kwargs: dict[str, Any]) -> None:
     """The derivative of a step with respect to the parameter, the gradient and every state."""
     generator = torch.Generator().manual_seed(3)
@@ -76,7 +76,7 @@ def exact_scalar_states() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("exact_scalar_states")
-@every_dense_case
+@pytest.mark.parametrize("case", SMOOTH, ids=str)
 def test_hyperparameters_and_start_over_several_steps(case: Case) -> None:
     """The derivative of where three steps on a quadratic lead, with respect to lr, other numbers and the start."""
     values = numbers(case)

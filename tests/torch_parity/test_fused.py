@@ -10,7 +10,7 @@ import pytest
 import torch
 import triton
 
-from tests.torch_parity.cases import Case, assert_agree, every_case, every_dense_case, train
+from tests.torch_parity.cases import FUSED, Case, assert_agree, every_fused_case, train
 from tests.triton.harness import faithful_interpreter
 
 pytestmark = pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
@@ -30,7 +30,7 @@ def support(case: Case, name: str) -> ModuleType:
     return importlib.import_module(f"{package}._support.{name}")
 
 
-@every_case
+@every_fused_case
 def test_agrees_with_the_loop(case: Case) -> None:
     """Two groups, gradients that are None, the first ones late."""
     optimizers = []
@@ -42,7 +42,7 @@ def test_agrees_with_the_loop(case: Case) -> None:
     assert_agree(*optimizers, rtol=5e-6)
 
 
-@every_dense_case
+@pytest.mark.parametrize("case", [case for case in FUSED if not case.needs_sparse], ids=str)
 def test_grad_scaler_leaves_unscaling_to_the_kernel(case: Case) -> None:
     """A step with an infinite gradient changes nothing, be it the first one."""
     param = torch.ones(3, 1, requires_grad=True)
@@ -62,7 +62,7 @@ def test_grad_scaler_leaves_unscaling_to_the_kernel(case: Case) -> None:
     torch.testing.assert_close(param, plain, rtol=5e-6, atol=0)
 
 
-@every_case
+@every_fused_case
 def test_checkpoint_moves_between_fused_and_not(case: Case) -> None:
     fused = case.trained(case.ours, torch.float32, {"fused": True}, steps=2)
     plain = case.ours([p.detach().clone().requires_grad_() for p in fused.param_groups[0]["params"]])
@@ -74,7 +74,7 @@ def test_checkpoint_moves_between_fused_and_not(case: Case) -> None:
     assert_agree(fused, plain, rtol=5e-6)
 
 
-@every_case
+@every_fused_case
 def test_a_fused_group_beside_one_that_is_not(case: Case) -> None:
     optimizers = []
     for fused in (True, None):

@@ -15,7 +15,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.testing._internal.common_optimizers import OptimizerErrorEnum
 
-from tests.torch_parity.cases import CASES, Case, assert_agree, every_case, every_dense_case, train
+from tests.torch_parity.cases import CASES, FUSED, Case, assert_agree, every_case, train
 
 FLAGS = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None}
 
@@ -109,7 +109,7 @@ def test_a_range_does_not_hold_nan(case: Case) -> None:
         case.ours(case.parameters(torch.float32), lr=float("nan"))
 
 
-@every_dense_case
+@pytest.mark.parametrize("case", [case for case in FUSED if not case.needs_sparse], ids=str)
 def test_fused_needs_a_device_with_a_kernel(case: Case) -> None:
     param = torch.zeros(3, requires_grad=True, device="meta")
     param.grad = torch.zeros_like(param)

@@ -117,6 +117,22 @@ def paper(step: papers.Step) -> Reference:
     return reference
 
 
+def jointly(step: papers.JointStep) -> Reference:
+    """The arithmetic of a paper, in NumPy, of all parameters together."""
+
+    def reference(params: list[Tensor], grads: list[list[Tensor]], ours: dict[str, Any]) -> Result:
+        thetas: list[papers.Array] = [param.detach().numpy().copy() for param in params]
+        states: list[papers.State] = [{} for _ in params]
+        for t, grad in enumerate(grads, start=1):
+            thetas = step(thetas, [g.numpy() for g in grad], states, t, **ours)
+        return [
+            (torch.tensor(theta), {key: torch.tensor(np.asarray(x)) for key, x in state.items()})
+            for theta, state in zip(thetas, states, strict=True)
+        ]
+
+    return reference
+
+
 def decoupled(**ours: Any) -> dict[str, Any]:
     """The arguments of a published optimizer whose weight decay can be of either kind."""
     return {**ours, "weight_decouple": True}
@@ -216,6 +232,31 @@ CASES = (
         (PLAIN, {**DECAY, "warmup": 15, "alpha": 8}),
     ),
     Case("Grams", published("Grams", decoupled), (PLAIN, DECAY)),
+    # The published class corrects no biases and adds ε to a norm.
+    Case("LAMB", paper(papers.lamb), (PLAIN, DECAY)),
+    Case(
+        "LARS",
+        published("LARS"),
+        (PLAIN, {**DECAY, "dampening": 0.5, "trust_coefficient": 0.1}, {**DECAY, "nesterov": True}, {"momentum": 0}),
+    ),
+    Case("StableAdamW", published("StableAdamW", decoupled), (PLAIN, DECAY)),
+    Case(
+        "NovoGrad",
+        published(
+            "NovoGrad",
+            coupled,
+            momentum_buffer=lambda state: state["moments"],
+            norm_avg=lambda state: state["grads_ema"],
+        ),
+        (PLAIN, DECAY, {**DECAY, "grad_averaging": True}),
+    ),
+    Case(
+        "CAME",
+        published("CAME", lambda eps, **ours: decoupled(**ours, eps1=eps[0], eps2=eps[1])),
+        (PLAIN, {**DECAY, "clip_threshold": 0.5}),
+    ),
+    # The published class sums up in float32.
+    Case("Prodigy", jointly(papers.prodigy), (PLAIN, {**DECAY, "d0": 1e-3})),
     Case(  # scalar states in float32
         "ScheduleFreeSGD",
         published("ScheduleFreeSGD"),

@@ -1,7 +1,8 @@
 """One step of an optimizer as its paper has it, in NumPy float64: for those whose published code does something else.
 
 Each takes the parameter, the gradient, the states so far by our keys (empty before the first step; written to), the
-step count and the optimizer's arguments, and returns the new parameter.
+step count and the optimizer's arguments, and returns the new parameter; for parameters that depend on each other, all
+of these are lists.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 State = dict[str, Array]
 Step = Callable[..., Array]
+JointStep = Callable[..., list[Array]]
 
 
 def moments(state: State, grad: Array, beta1: float, beta2: float, t: int) -> tuple[Array, Array]:
@@ -106,3 +108,55 @@ def adopt(
     state["exp_avg"] = beta1 * state["exp_avg"] + (1 - beta1) * update
     state["exp_avg_sq"] = beta2 * state["exp_avg_sq"] + (1 - beta2) * grad**2
     return theta * (1 - lr * weight_decay * decoupled_weight_decay) - lr * state["exp_avg"]
+
+
+def lamb(
+    theta: Array,
+    grad: Array,
+    state: State,
+    t: int,
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+) -> Array:
+    """You et al., 2019, algorithm 2."""
+    m_hat, v_hat = moments(state, grad, *betas, t)
+    update = m_hat / (np.sqrt(v_hat) + eps) + weight_decay * theta
+    norms = np.linalg.norm(theta), np.linalg.norm(update)
+    return theta - lr * (norms[0] / norms[1] if min(norms) > 0 else 1) * update
+
+
+def prodigy(
+    thetas: list[Array],
+    grads: list[Array],
+    states: list[State],
+    t: int,
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    d0: float,
+) -> list[Array]:
+    """Mishchenko and Defazio, 2023, algorithm 4, after decoupled weight decay; of all parameters together."""
+    beta1, beta2 = betas
+    for theta, state in zip(thetas, states, strict=True):
+        if t == 1:
+            zero = np.zeros_like(theta)
+            state.update(p0=theta, exp_avg=zero, exp_avg_sq=zero, s=zero, r=np.float64(0), d=np.float64(d0))
+    d, r = states[0]["d"], states[0]["r"]
+    product = sum(np.sum(g * (state["p0"] - x)) for x, g, state in zip(thetas, grads, states, strict=True))
+    r = np.sqrt(beta2) * r + (1 - np.sqrt(beta2)) * lr * d**2 * product
+    for grad, state in zip(grads, states, strict=True):
+        state["exp_avg"] = beta1 * state["exp_avg"] + (1 - beta1) * d * grad
+        state["exp_avg_sq"] = beta2 * state["exp_avg_sq"] + (1 - beta2) * d**2 * grad**2
+        state["s"] = np.sqrt(beta2) * state["s"] + (1 - np.sqrt(beta2)) * lr * d**2 * grad
+    estimate = r / sum(np.abs(state["s"]).sum() for state in states)
+    for state in states:
+        state.update(r=r, d=max(d, estimate))
+    return [
+        x - lr * d * weight_decay * x - lr * d * state["exp_avg"] / (np.sqrt(state["exp_avg_sq"]) + d * eps)
+        for x, state in zip(thetas, states, strict=True)
+    ]

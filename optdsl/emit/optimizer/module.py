@@ -15,8 +15,23 @@ from optdsl.emit.optimizer import signature
 from optdsl.emit.optimizer.checks import check_lines, param_check_lines
 from optdsl.emit.optimizer.quoting import docstring, literal
 from optdsl.emit.optimizer.values import argument_of, group_value, printer, tensor_printer, unpack
+from optdsl.emit.procedures.functions import emit_procedures
 from optdsl.emit.python import emit_functions, emit_switches, hyperparameters, reads_step
-from optdsl.ir.nodes import FULL, Const, Expr, Extent, Hyper, Op, Param, ParamFact, Program, Rate, State, walk
+from optdsl.ir.nodes import (
+    FULL,
+    PER_FIRST,
+    Const,
+    Expr,
+    Extent,
+    Hyper,
+    Op,
+    Param,
+    ParamFact,
+    Program,
+    Rate,
+    State,
+    walk,
+)
 from optdsl.ir.passes.folds import obstacles
 from optdsl.ir.sparse import FALSE, TRUE, SparseSupport, conjuncts, negated, sparse_support
 
@@ -27,7 +42,8 @@ WIDTH = 120
 """Prose is folded to this width."""
 
 SUPPORT = (
-    "computed_state", "copied_state", "facts", "foreach", "full_state", "matrices", "matrix_state", "number_state",
+    "computed_state", "copied_state", "facts", "first_state", "foreach", "full_state", "matrices", "matrix_state",
+    "number_state",
     "reductions", "scalar_state", "scalars",
 )  # fmt: skip
 """What a module may need of ``_support`` besides the base class."""
@@ -42,7 +58,7 @@ def emit_module(program: Program, algorithm: str = "") -> str:
     variants = [emitted.single_tensor, emitted.multi_tensor, emitted.capturable, emitted.differentiable]
     switches = emit_switches(program)
     variants = [variant for variant in variants if variant]
-    functions = [*variants, *switches]
+    functions = [*emit_procedures(program.procedures, flat=False), *variants, *switches]
     bases = ["TrainEvalOptimizer"] if switches else []
     bases += ["StoredOptimizer"] if program.stored_only else []
     bases = bases or ["BaseOptimizer"]
@@ -221,6 +237,8 @@ def _initial(program: Program, state: State) -> str:
         return f"scalar_state({value}, param, group)"
     if state.rate is Rate.TENSOR:
         return f"number_state({value}, param)"
+    if state.shape == PER_FIRST:
+        return f"first_state({value}, param)"
     if state.shape != FULL:
         rows, cols = (EXTENTS[extent] for extent in (state.shape.rows, state.shape.cols))
         return f"matrix_state({value}, param, {rows}, {cols})"

@@ -71,7 +71,7 @@ class HostPrinter:
                     else f"{'-' if value < 0 else ''}math.{abs(value)}"
                 )
                 return text, _SIGN if text.startswith("-") else _ATOM
-            case Hyper() | ParamFact() | Time() | Ref() | StateValue() | Present() | Param() | Grad() | Call():
+            case Hyper() | ParamFact() | Time() | Ref() | StateValue() | Present() | Param() | Grad():
                 return self.names(x), _ATOM
             case Op("eq", (a, Const(None))):
                 return f"{self.within(a, _SUM)} is None", _COMPARE
@@ -125,6 +125,8 @@ def reduction(op: str, operand: str) -> str:
     of = REDUCTIONS[op]
     if of.over == "parameters":
         return f'(yield "{of.fold}", reductions.{of.fold}({operand}))'
+    if of.over == "rest":
+        return f"reductions.over_rest(reductions.{of.fold}, {operand})"
     dim = f", dim={REDUCED_DIMENSIONS[of.over]}" if of.over in REDUCED_DIMENSIONS else ""
     return f"reductions.{of.fold}({operand}{dim})"
 
@@ -137,6 +139,8 @@ class TensorPrinter(HostPrinter):
 
     def text(self, x: Expr) -> tuple[str, int]:
         match x:
+            case Call(function, args):
+                return f"_{function}({', '.join(self(a) for a in args)})", _ATOM
             case Op("and" | "or" as op, (a, b)) if _may_be_tensor(x):
                 symbol = "&" if op == "and" else "|"
                 return f"({self.within(a, _ATOM)} {symbol} {self.within(b, _ATOM)})", _ATOM

@@ -113,7 +113,7 @@ class LoopPrinter:
 
     def statement(self, i: Instruction) -> str:
         method = self.method(i)
-        if i.op in ("scalar", "transpose", "call"):
+        if i.op in ("scalar", "transpose", "call", "copy_like"):
             return f"{i.target} = {whole(i, [self.scalar(s) for s in i.scalars])}"
         if i.op == "assign":
             return f"{plural(i.target)}[i].copy_({self.scalar(i.scalars[0])})"
@@ -178,6 +178,8 @@ def whole(i: Instruction, scalars: list[str]) -> str:
             return f"{i.operands[0]} @ {i.operands[1]}"
         case "transpose":
             return f"{i.operands[0]}.mT"
+        case "copy_like":
+            return f"torch.empty_like({i.operands[0]}).copy_({i.operands[1]})"
         case "orthonormal" | "matrix_power" as op:
             return f"matrices.{op}({', '.join((*i.operands, *scalars))})"
         case "identity":
@@ -185,7 +187,7 @@ def whole(i: Instruction, scalars: list[str]) -> str:
         case "bfloat16" | "float32" as op:
             return f"scalars.rounded({i.operands[0]}, torch.{op})"
         case "call":
-            return f"_{i.function.lower()}({', '.join(where_arguments(i, scalars))})"
+            return f"_{i.function}({', '.join(where_arguments(i, scalars))})"
         case op:
             return reduction(op, i.operands[0])
 
@@ -314,7 +316,7 @@ class ForeachPrinter:
             case "orthonormal" | "matrix_power" as op:
                 return f"foreach.batched(matrices.{op}, {', '.join((*lists, *scalars))})"
             case "call":
-                return f"foreach.batched(_{i.function.lower()}, {', '.join(where_arguments(i, scalars, lists))})"
+                return f"foreach.batched(_{i.function}, {', '.join(where_arguments(i, scalars, lists))})"
             case _:
                 return None
 
@@ -404,7 +406,7 @@ def _single(i: Instruction, s: list[str], device_scalars: bool) -> str:
         case "full_like":
             on_device = device_scalars or i.scalars[0].type.rate is Rate.TENSOR
             return f"{'scalars' if on_device else 'torch'}.full_like({a}, {s[0]}{_dtype(i)})"
-        case op if op in REDUCTIONS or op in MATRIX_OPERATIONS or op in CASTS:
+        case op if op in REDUCTIONS or op in MATRIX_OPERATIONS or op in (*CASTS, "copy_like"):
             return whole(i, s)
         case "rpow":
             return f"torch.pow({s[0]}, {a})"

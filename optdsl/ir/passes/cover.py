@@ -208,7 +208,8 @@ class Cover:
                 layout = "".join("t" if is_tensor(a) else "s" for a in args)
                 tensors = self.values(*((a, role) for a in args if is_tensor(a)))
                 scalars = tuple(a for a in args if not is_tensor(a))
-                return self.emit("call", tensors, scalars, role, layout, False, x.type.shape, function)
+                result = self.emit("call", tensors, scalars, role, layout, False, x.type.shape, function)
+                return replace(result, owned=False, is_view=True)
             case Op("sqrt" | "abs" | "sign" | "exp" | "log" | "floor" as op, (a,)):
                 return self.emit(op, (self.value(a, role),), role=role)
             case Op("min", (Op("max", (a, low)), high)) if self.target.out and _on_host(low, high):
@@ -474,7 +475,11 @@ class Cover:
         if place.buffers == {key}:
             return self.code, place
         if fresh_state and key not in self.live_buffers:
-            if not self.is_free(place):
+            if place.is_view and place.shape == FULL:
+                result = self.temporary(key)
+                self.code.append(Instruction("copy_like", key, ("param", place.variable)))
+                place = replace(result, variable=key)
+            elif not self.is_free(place):
                 result = self.temporary(key)
                 self.code.append(Instruction("clone", key, (place.variable,)))
                 place = replace(result, variable=key)
@@ -529,7 +534,7 @@ class Cover:
 
 def _has_out(i: Instruction) -> bool:
     """Whether the operation can write into a given buffer."""
-    without = ("choose", "clone", "call", *MATRIX_OPERATIONS, *CASTS, *REDUCTIONS)
+    without = ("choose", "clone", "copy_like", "call", *MATRIX_OPERATIONS, *CASTS, *REDUCTIONS)
     return i.op not in without and not (i.op == "where" and i.scalars)
 
 

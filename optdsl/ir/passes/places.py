@@ -16,7 +16,7 @@ class Place:
     """Where a value is: a variable, and the buffers it may be in (``param``, ``grad``, a state's key, a temporary).
 
     ``owned``: a temporary of ours that nothing else names. ``is_view``: the buffer holds the value in another order of
-    its elements, so that nothing is computed in place there.
+    its elements, or in a dtype of its own, so that nothing is computed in place there.
     """
 
     variable: str

@@ -249,6 +249,9 @@ class Expressions(Names):
     def _over_parameters(self, span: Span, children: list[Any]) -> Over:
         return Over("all parameters", span)
 
+    def _over_rest(self, span: Span, children: list[Any]) -> Over:
+        return Over("all but first", span)
+
     def _case(self, span: Span, children: list[Any]) -> ast.Case:
         return ast.Case(plain(children[0]), plain(children[1]), span)
 
