@@ -79,8 +79,6 @@ class Muon(BaseOptimizer):
     _counts_steps = False
     _reads_step = False
     _facts = ("rows", "cols")
-    _kernels = ()
-    _unfused_because = "calls the procedure `NS`"
     _takes_complex = False
 
     def __init__(

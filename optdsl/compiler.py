@@ -54,6 +54,15 @@ class Unit:
     def native_file(self) -> str:
         return f"_{self.module}_native.py"
 
+    @property
+    def native_kernels(self) -> tuple[str, ...]:
+        """What the modules are called that the native kernels would be beside if each were an optimizer's own."""
+        from optdsl.ir.passes.segments import segment_modules
+
+        if isinstance(self.program, FlatProgram):
+            return ()
+        return (self.module,) if self.program.is_elementwise else segment_modules(self.program, self.module)
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -138,12 +147,14 @@ def _line(span: Span) -> tuple[str, int]:
 
 def emit(units: Iterable[Unit], kept: Mapping[str, str] | None = None) -> dict[str, str]:
     """The package of ``units``: a module for each, its kernels unless it is flat, and what all share."""
+    from optdsl.emit.fused.segments import emit_segments
     from optdsl.emit.latex import latex
     from optdsl.emit.native import emit_native
     from optdsl.emit.optimizer import emit_module
     from optdsl.emit.procedures.flat import emit_flat_module
     from optdsl.emit.triton import emit_kernel
     from optdsl.ir.passes.folds import obstacles
+    from optdsl.ir.passes.segments import cut
 
     files: dict[str, str] = {}
     for unit in units:
@@ -156,6 +167,9 @@ def emit(units: Iterable[Unit], kept: Mapping[str, str] | None = None) -> dict[s
             files[unit.kernel_file] = _with_header(unit.source, emit_kernel(unit.program))
         if unit.program.is_elementwise:
             files[unit.native_file] = _with_header(unit.source, emit_native(unit.program))
+        if pieces := cut(unit.program):
+            for path, text in emit_segments(unit.program, unit.module, pieces).items():
+                files[path] = _with_header(unit.source, text)
     exports = {**(kept or {}), **{unit.program.name: unit.module for unit in units}}
     return {"__init__.py": _init(exports), **files, **_support()}
 

@@ -79,7 +79,7 @@ def build(
 ) -> None:
     """Write the package, and compile its native kernels for machines that have no C compiler."""
     compile_(specs, output, False, error_format)
-    modules = [unit.module for unit in check_files(specs).units if unit.program.is_elementwise]
+    modules = [module for unit in check_files(specs).units for module in unit.native_kernels]
     try:
         built = build_kernels(output, modules, dtypes or [DType.FLOAT32, DType.BFLOAT16])
     except RuntimeError as error:

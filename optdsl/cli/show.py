@@ -54,9 +54,9 @@ def show_stage(unit: Unit, stage: Stage) -> str:
         case Stage.FOREACH:
             return emit_functions(unit.program).multi_tensor
         case Stage.TRITON:
-            return emit([unit]).get(unit.kernel_file, without_kernel(unit, *obstacles(unit.program)))
+            return kernels(unit, "triton") or without_kernel(unit, *obstacles(unit.program))
         case Stage.NATIVE:
-            return emit([unit]).get(unit.native_file, without_kernel(unit, "reduces tensors"))
+            return kernels(unit, "native") or without_kernel(unit, "reduces tensors")
         case Stage.CLASS:
             return emit([unit])[unit.class_file]
         case Stage.LATEX:
@@ -74,6 +74,13 @@ def show_flat(program: FlatProgram, stage: Stage) -> str:
             return emit_step(program)
         case _:
             return f"# {program.name} has one variant, in which all parameters are one vector.\n"
+
+
+def kernels(unit: Unit, backend: str) -> str:
+    """The modules of the fused step, one after another; "" if there are none."""
+    return "\n\n".join(
+        text for path, text in emit([unit]).items() if path.endswith(f"_{backend}.py") and "/" not in path
+    )
 
 
 def without_kernel(unit: Unit, *reasons: str) -> str:

@@ -27,11 +27,13 @@ from optdsl.ir.nodes import (
     Program,
     Ref,
     StateValue,
+    children,
     statements,
     walk,
 )
 from optdsl.ir.passes.folds import obstacles
 from optdsl.ir.passes.phases import accesses, schedule_of
+from optdsl.ir.passes.segments import Segment, cut
 
 Value = int | float | bool | str | None
 
@@ -116,8 +118,16 @@ def _copied(program: Program, settings: Mapping[str, Value]) -> int:
 def minimum(program: Program, settings: Mapping[str, Value]) -> int:
     """Tensors that fused kernels read (whatever the results depend on) and write (every result that changes).
 
-    Steps that reduce tensors take several passes; of those that no fused kernel makes, a single pass is counted.
+    Steps that reduce tensors take several passes; of those that no fused kernel makes, a single pass is counted. What
+    torch makes between kernels reads its operands and writes its result.
     """
+    if pieces := cut(program):
+        return sum(
+            minimum(piece.program, settings)
+            if isinstance(piece, Segment)
+            else 1 + sum(a.type.is_tensor for a in children(piece.value))
+            for piece in pieces
+        )
     if not program.is_elementwise and not obstacles(program):
         return accesses(schedule_of(program), lambda condition: _decide(condition, settings))
     origins = _Origins(settings)

@@ -33,6 +33,7 @@ from optdsl.ir.nodes import (
     walk,
 )
 from optdsl.ir.passes.folds import obstacles
+from optdsl.ir.passes.segments import cut
 from optdsl.ir.sparse import FALSE, TRUE, SparseSupport, conjuncts, negated, sparse_support
 
 EXTENTS = {Extent.ONE: "1", Extent.ROWS: "facts.rows(param)", Extent.COLS: "facts.cols(param)"}
@@ -143,11 +144,12 @@ def _attributes(program: Program) -> Iterator[tuple[str, str]]:
         yield "_shaped_states", _tuple(literal(state.key) for state in program.states if asks_for_facts(state))
     if program.facts:
         yield "_facts", _tuple(map(literal, program.facts))
-    if reasons := obstacles(program):
-        yield "_kernels", "()"
-        yield "_unfused_because", literal(" and ".join(reasons))
-    elif not program.is_elementwise:
-        yield "_kernels", '("triton",)'
+    if not cut(program):
+        if reasons := obstacles(program):
+            yield "_kernels", "()"
+            yield "_unfused_because", literal(" and ".join(reasons))
+        elif not program.is_elementwise:
+            yield "_kernels", '("triton",)'
     if program.is_shaped:
         yield "_takes_complex", "False"
     if program.meets:
