@@ -1,14 +1,12 @@
 # Compiled by optdsl 0.1.0 from lbfgs.opt (sha256 2b1bd7eaaf08). Do not edit.
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from ._support import FlatOptimizer, Point, append, scalars, table, to_scalar
+from ._support import FlatOptimizer, Point, append, max_abs, scalars, table, to_scalar
 
 __all__ = ["LBFGS"]
 
@@ -155,7 +153,7 @@ class LBFGS(FlatOptimizer):
         al = state["al"]
         f, g = point.evaluate()
         state["func_evals"], m = state["func_evals"] + 1, 1
-        if torch.linalg.vector_norm(g, math.inf) <= tolerance_grad:
+        if max_abs(g) <= tolerance_grad:
             return
         for k in range(1, max_iter + 1):
             state["n_iter"] = state["n_iter"] + 1
@@ -196,9 +194,9 @@ class LBFGS(FlatOptimizer):
                     f, g = point.evaluate()
                     j = 1
             state["func_evals"], m = state["func_evals"] + j, m + j
-            if k == max_iter or m >= max_eval or torch.linalg.vector_norm(g, math.inf) <= tolerance_grad:
+            if k == max_iter or m >= max_eval or max_abs(g) <= tolerance_grad:
                 break
-            if abs(state["t"]) * torch.linalg.vector_norm(state["d"], math.inf) <= tolerance_change or abs(
+            if abs(state["t"]) * max_abs(state["d"]) <= tolerance_change or abs(
                 f - state["prev_loss"]
             ) < tolerance_change:
                 break
@@ -242,7 +240,7 @@ def _strong_wolfe(point, alpha, d, f, g, delta, c1, c2, epsilon, m):
         )
         keeps = False
     stalled = False
-    D = torch.linalg.vector_norm(d, math.inf)
+    D = max_abs(d)
     while k < m:
         a, b = min(alpha_lo, alpha_hi), max(alpha_lo, alpha_hi)
         if (b - a) * D < epsilon:

@@ -269,11 +269,19 @@ class Op:
             shape = self.args[0].type.shape.transposed
         elif self.op == "identity":
             (size,) = self.args
-            extent = Extent(size.name) if isinstance(size, ParamFact) else Extent.ONE
+            extent = Extent(size.name) if isinstance(size, ParamFact) else _extent(size)
             shape = Shape(extent, extent)
         elif rate is Rate.ELEMENT and self.op != "full":
             shape = broadcast(*(a.type.shape for a in self.args if a.type.is_tensor))
         object.__setattr__(self, "type", Type(dtype, rate, shape))
+
+
+def _extent(size: Expr) -> Extent:
+    """How far a :class:`Size` reaches."""
+    if not isinstance(size, Size):
+        return Extent.ONE
+    shape = size.tensor.type.shape
+    return shape.rows if size.dimension == "rows" else shape.cols
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Compiled packages carry a copy of this one. It needs torch alone (and Triton whe
 """
 
 from . import facts, foreach, matrices, reductions, scalars
-from .flat import FlatOptimizer, Point, append, table, to_scalar
+from .flat import FlatOptimizer, Point, append, max_abs, table, to_scalar
 from .modes import TrainEvalOptimizer
 from .optimizer import BaseOptimizer
 from .state import computed_state, copied_state, first_state, full_state, matrix_state, number_state, scalar_state
@@ -25,6 +25,7 @@ __all__ = [
     "full_state",
     "matrices",
     "matrix_state",
+    "max_abs",
     "number_state",
     "reductions",
     "scalar_state",

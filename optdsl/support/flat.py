@@ -111,6 +111,12 @@ def append(history: list[Any], entry: Any, limit: int) -> None:
     history.append(entry)
 
 
+def max_abs(x: Tensor) -> Tensor:
+    """The largest absolute value in ``x``, without a copy of it."""
+    least, largest = torch.aminmax(x)
+    return torch.maximum(-least, largest)
+
+
 def table(state: dict[str, Any], key: str, size: int) -> None:
     """See to it that ``state[key]`` has room for ``size`` entries, which are None until they are assigned."""
     entries = state.setdefault(key, [])

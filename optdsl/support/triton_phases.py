@@ -159,7 +159,7 @@ class PhasedLaunch(Launch):
         return self.kind.tile is None
 
     def walk(self, param: Tensor) -> Strides:
-        """Matrices are walked row by row: what is laid out otherwise (channels last, transposed) is copied each step."""
+        """Matrices are walked row by row: what is laid out otherwise (as channels last) is copied at every step."""
         return super().walk(param) if self.is_flat else torch.empty(param.shape, device="meta").stride()
 
     def strides_of(self, row: int, i: int) -> Strides:

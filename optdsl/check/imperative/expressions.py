@@ -23,7 +23,7 @@ COMPARE = {"=": "eq", "≠": "ne", "<": "lt", "≤": "le", ">": "gt", "≥": "ge
 ELEMENTWISE = {name: name for name in ("sqrt", "abs", "sign", "exp", "log", "floor", "bfloat16")}
 REDUCTIONS = {"sum": "sum", "mean": "mean", "RMS": "rms", "norm": "norm", "max": "amax", "min": "amin"}
 
-TAKEN = frozenset("append group math matrices param point scalars state to_scalar torch".split())
+TAKEN = frozenset("append group math matrices max_abs param point scalars state to_scalar torch".split())
 """What emitted procedures mean by these names."""
 
 
@@ -206,6 +206,9 @@ class Expressions:
         if len(given) < len(args):
             return None
         try:
+            shapes = {a.type.shape for a in given if a.type.is_tensor}
+            if self.flat and len(shapes) > 1:  # a row is no column, though both could be widened to a matrix
+                raise ir.ShapeError
             return fold(op, *given)
         except ir.ShapeError:
             shown = " and ".join(describe(a.type, self.flat) for a in given)
@@ -418,6 +421,8 @@ class Expressions:
         if name == "clamp" and len(arguments) == 3:
             value, low, high = map(self.number, arguments)
             return self.built("min", expr, self.built("max", expr, value, low), high)
+        if name == "identity":
+            return self.identity(expr)
         if len(arguments) == 1:
             operand = self.tensor(arguments[0])
             if name == "transpose":
@@ -433,6 +438,15 @@ class Expressions:
             self.error("E732", f"there is no `{name}` here", expr.name_span or expr.span)
             return None
         self.error("E103", f"these are not the arguments of `{name}`", expr.span)
+        return None
+
+    def identity(self, expr: ast.Call) -> ir.Expr | None:
+        """The identity matrix with as many rows as something has rows or columns."""
+        match expr.arguments:
+            case (ast.Call(function="rows" | "cols", arguments=(_,)) as size,):
+                rows = self.call(size)
+                return None if rows is None else ir.Op("identity", (rows,))
+        self.error("E724", "the size of an identity matrix is that of a tensor", expr.span, "write `identity(rows(X))`")
         return None
 
 

@@ -219,17 +219,30 @@ class Statements(Expressions):
             condition = self.decides(branch.condition)
             after = self.names
             self.names = after.copy()
-            self.names.tested |= asks(branch.condition)
+            self.learn(branch.condition, True)
             decided.append((condition, self.code(branch.body)))
             ends.append(self.names)
             self.names = after.copy()
-            self.names.tested |= asks(branch.condition)
+            self.learn(branch.condition, False)
         last = self.code(orelse)
         ends.append(self.names)
         self.names = self.merged(before, ends, branches[0].condition.span)
         if any(condition is None for condition, _ in decided):
             return None
         return Choose(tuple((c, code) for c, code in decided if c is not None), last)
+
+    def learn(self, condition: ast.Expr, holds: bool) -> None:
+        """What is known where ``condition`` holds, or does not: which states have a value."""
+        self.names.tested |= asks(condition)
+        match condition:
+            case ast.Compare(operands=(ast.Name() as name, ast.NoneLiteral()), ops=(op,)):
+                if (op == "is not") is holds:
+                    self.names.sure.add(self.variable(name))
+            case ast.Binary(op="and" | "or" as op, left=left, right=right) if (op == "and") is holds:
+                self.learn(left, holds)
+                self.learn(right, holds)
+            case ast.Unary(op="not", operand=operand):
+                self.learn(operand, not holds)
 
     def merged(self, before: Names, ends: list[Names], span: Span) -> Names:
         """What is known where several paths meet; those that end before do not count."""

@@ -69,7 +69,16 @@ class ProcedurePrinter(HostPrinter):
             case Item(sequence, place):
                 return f"{self.names(Ref(sequence, x.type))}[{place}]", _ATOM
             case Size(dimension, tensor):
+                if self.flat and tensor.type.shape in (VECTOR, VECTOR.transposed):
+                    is_long = (dimension == "rows") is (tensor.type.shape == VECTOR)
+                    return (f"{self.within(tensor, _ATOM)}.numel()", _ATOM) if is_long else ("1", _ATOM)
                 return f"{self.within(tensor, _ATOM)}.size({_AXES[dimension]})", _ATOM
+            case Op("identity", (Size(tensor=tensor) as size,)):
+                return f"matrices.identity({self(size)}, {self(tensor)})", _ATOM
+            case Op("matmul", (a, b)) if self.flat and (a.type.shape, b.type.shape) == (VECTOR, VECTOR.transposed):
+                return f"torch.outer({self(a)}, {self(b)})", _ATOM
+            case Op("transpose", (a,)) if self.flat and a.type.shape in (VECTOR, VECTOR.transposed):
+                return self.text(a)  # a vector has one dimension
             case Call():
                 return self.call(x), _ATOM
             case Ref() if x == POINT:
@@ -111,7 +120,7 @@ class ProcedurePrinter(HostPrinter):
         if isinstance(base, Op) and base.op == "matmul" and not (isinstance(change, Op) and change.op == "matmul"):
             base, beta, change, alpha = change, alpha, base, beta
         match change:
-            case Op("matmul", (p, q)):
+            case Op("matmul", (p, q)) if not self.flat:
                 named = (("beta", beta), ("alpha", alpha))
                 factors = "".join(f", {name}={self(number)}" for name, number in named if number is not None)
                 return f"matrices.addmm({self(base)}, {self(p)}, {self(q)}{factors})"
@@ -128,7 +137,7 @@ class ProcedurePrinter(HostPrinter):
             case Op("sum_all", (Op("mul", (a, b)),)) if a.type.shape == b.type.shape == VECTOR:
                 return f"{self.within(a, _ATOM)}.dot({self(b)})", _ATOM
             case Op("amax_all", (Op("abs", (a,)),)) if self.flat and a.type.is_tensor:
-                return f"torch.linalg.vector_norm({self(a)}, math.inf)", _ATOM
+                return f"max_abs({self(a)})", _ATOM
             case Op(op, (a,)) if op in REDUCTIONS:
                 return self.reduction(REDUCTIONS[op].fold, REDUCTIONS[op].over, a), _ATOM
             case Op("transpose", (a,)):

@@ -19,7 +19,7 @@ from optdsl.emit.python.expressions import HostPrinter
 from optdsl.ir.nodes import Const, Hyper
 from optdsl.ir.procedures import FlatProgram, expressions, steps
 
-SUPPORT = ("append", "matrices", "scalars", "table", "to_scalar")
+SUPPORT = ("append", "matrices", "max_abs", "scalars", "table", "to_scalar")
 """What a module may need of ``_support`` besides the base class and its point."""
 
 
@@ -37,6 +37,7 @@ def emit_flat_module(program: FlatProgram, algorithm: str = "") -> str:
         .render(
             name=program.name,
             uses_math="math" in used,
+            uses_torch="torch" in used,
             support=["FlatOptimizer", "Point", *(name for name in SUPPORT if name in used)],
             doc=docstring(class_doc(program, algorithm), "    "),
             signature=list(signature.signature(program)),
