@@ -128,9 +128,9 @@ def main() -> None:
 HEADER = f"""\
 # L-BFGS beside torch's
 
-`python benchmarks/lbfgs.py --write`, torch {torch.__version__} on a CPU, {torch.get_num_threads()} thread(s),
-shared with other work. A step is 8 iterations with a history of 8; times are medians of {ROUNDS} steps, taken in turns. Memory is
-the most that is held at once in three steps, in vectors of the size of θ, state included.
+`python benchmarks/lbfgs.py --write`: torch {torch.__version__}, {torch.get_num_threads()} thread(s) of a shared CPU.
+A step is 8 iterations with a history of 8; times are medians of {ROUNDS} steps, taken in turns. Memory is the most
+that is held at once in three steps, in vectors of the size of θ, state included.
 """
 
 if __name__ == "__main__":

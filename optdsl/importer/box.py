@@ -6,7 +6,7 @@ The text is what the page says and no more; :mod:`optdsl.importer.mend` makes of
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from optdsl.importer.header import InputItem, StateItem, identifier, is_parameter, read_inputs, read_states
@@ -20,6 +20,9 @@ from optdsl.source import Diagnostic, Source, Span
 from optdsl.syntax.vocabulary import FUNCTIONS
 
 INDENT = "    "
+
+_WORDS = ("to", "down to", "up to", "times", "do")
+"""What stands between the formulas of a loop."""
 
 
 @dataclass
@@ -52,6 +55,7 @@ def write_box(source: Source, rows: Sequence[Row], name: str, doc: str, notes: N
     context = Context(source, functions=set(notes.functions) if notes else set())
     if notes:
         context.choices = notes.choices
+        context.flat = notes.flat
     context.index = _index(rows)
     context.parameter = _parameter(rows, context)
     context.declared = _declared(rows, context)
@@ -196,7 +200,8 @@ def _step(sections: _Sections, context: Context) -> Writer:
     rows = sections.step
     if sections.loop is not None or rows:
         place = sections.loop or rows[0]
-        out.write(f"{INDENT}for t = 1 to … do\n", place.start, place.end)
+        header = "for each step do" if context.flat else "for t = 1 to … do"
+        out.write(f"{INDENT}{header}\n", place.start, place.end)
     levels: list[float] = []
     opened = False
     elements: list[int] = []
@@ -215,7 +220,7 @@ def _step(sections: _Sections, context: Context) -> Writer:
             out.append(line)
             out.write("\n", row.end, row.end)
         opened = opened and bool(lines)
-        if row.keyword == "for":
+        if row.keyword == "for" and not context.flat:
             elements.append(len(levels))
     context.elements = False
     if sections.returns is not None:
@@ -223,7 +228,7 @@ def _step(sections: _Sections, context: Context) -> Writer:
         out.write(f"{INDENT}return ", row.start, row.start)
         out.append(translate(_formula(row.nodes), context))
         out.write("\n", row.end, row.end)
-    else:
+    elif not context.flat:
         end = len(context.source.text.rstrip())
         out.write(f"{INDENT}return θ_t\n", end, end)
     return out
@@ -232,6 +237,8 @@ def _step(sections: _Sections, context: Context) -> Writer:
 def _row(row: Row, context: Context) -> list[Writer]:
     """The lines of the spec that a row of the step becomes."""
     line = Writer(context.source)
+    if context.flat and row.keyword in ("for", "while", "repeat", "break", "append", "return"):
+        return [_imperative(row, context)]
     match row.keyword:
         case "if" | "else if":
             line.write(row.keyword + " ", row.start, row.start)
@@ -269,6 +276,41 @@ def _row(row: Row, context: Context) -> list[Writer]:
     _condition_in_words(row, context)
     written = (_statement(part, row, context) for part in _statements(row.nodes))
     return [line for line in written if line is not None]
+
+
+def _imperative(row: Row, context: Context) -> Writer:
+    """A loop, or one of the short statements, of an optimizer over flat θ."""
+    line = Writer(context.source)
+    line.write(row.keyword, row.start, row.start)
+    part: list[Node] = []
+    for node in (*_imperative_words(row.nodes), None):
+        if isinstance(node, Node):
+            part.append(node)
+            continue
+        if _trimmed(part):
+            line.write(" ", row.start, row.start)
+            line.append(translate(_trimmed(part), context))
+        part = []
+        if node is not None:
+            line.write(f" {node}", row.end, row.end)
+    return line
+
+
+def _imperative_words(nodes: Sequence[Node]) -> Iterator[Node | str]:
+    """``nodes``, those that set ``to``, ``down to``, ``up to``, ``times`` or ``do`` in bold as that text."""
+    at = 0
+    while at < len(nodes):
+        group = nodes[at + 1] if at + 1 < len(nodes) else None
+        words = plain(group.children) if group is not None and group.kind == "group" else ""
+        if nodes[at].is_command(r"\textbf", r"\bf") and words in _WORDS:
+            yield words
+            at += 2
+        elif nodes[at].kind in ("word", "text") and nodes[at].text in ("up", "to"):
+            yield nodes[at].text
+            at += 1
+        else:
+            yield nodes[at]
+            at += 1
 
 
 def _inner_loop(row: Row, context: Context) -> None:

@@ -17,6 +17,9 @@ from optdsl.importer.writer import Writer
 from optdsl.syntax.suggest import nearest
 from optdsl.syntax.vocabulary import FUNCTIONS, LATEX_ACCENTS, LATEX_SYMBOLS
 
+_ORDERS = {"1": "1", "2": "2", "infty": "∞", "\\infty": "∞", "∞": "∞"}
+"""Subscripts of norms."""
+
 SYNONYMS = {"clip": "clamp", "sgn": "sign", "maximum": "max", "minimum": "min", "ln": "log", "rms": "RMS"}
 """Other names of the language's functions."""
 
@@ -253,7 +256,10 @@ class _Translator:
         at = skip(nodes, at) if not stray else at
         while at < len(nodes) and nodes[at].is_char("^_"):
             script, behind, node = group_or_node(nodes, at + 1)
-            if node is None or nodes[at].text == "_":
+            order = _ORDERS.get(plain(script)) if nodes[at].text == "_" and at else None
+            if order is not None and nodes[at - 1].is_command(r"\|", r"\Vert", r"\rVert"):
+                self.out.write(f"_{order}", nodes[at].start, nodes[at].end)
+            elif node is None or nodes[at].text == "_":
                 end = node.end if node else nodes[at].end
                 self.context.report("E703", "this subscript belongs to no name", nodes[at].start, end)
             elif plain(script) in ("top", "T", "intercal"):

@@ -43,8 +43,8 @@ class Context:
     """What the reading of formulas needs to know of its box, and what it finds out.
 
     ``index`` is the letter that counts the steps; ``elements`` is true inside a loop over elements; ``declared`` are
-    words that name values; ``unknown`` functions are called and defined nowhere: their number of arguments and of
-    parameters.
+    words that name values; ``flat`` is true for an optimizer over flat θ; ``unknown`` functions are called and defined
+    nowhere: their number of arguments and of parameters.
     """
 
     source: Source
@@ -55,6 +55,7 @@ class Context:
     choices: dict[str, str] = field(default_factory=dict)
     unknown: dict[str, tuple[int, int]] = field(default_factory=dict)
     parameter: str = ""
+    flat: bool = False
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     def report(self, code: str, message: str, start: int, end: int, help_: str = "") -> None:

@@ -24,6 +24,7 @@ class Notes:
     functions: frozenset[str]
     choices: dict[str, str]
     words: frozenset[str]
+    flat: bool
 
 
 def read_notes(source: Source, start: int = 0) -> Notes | None:
@@ -43,4 +44,7 @@ def read_notes(source: Source, start: int = 0) -> Notes | None:
     states = [s for optimizer in optimizers for s in optimizer.states]
     words = {n.symbol.base for i in inputs for n in i.names} | {s.name.symbol.base for s in states}
     choices = {escaped(c): c for i in inputs for c in i.choices}
-    return Notes(writer, at, defined_functions(writer.text), choices, frozenset(w for w in words if len(w) > 1))
+    long_words = frozenset(w for w in words if len(w) > 1)
+    return Notes(
+        writer, at, defined_functions(writer.text), choices, long_words, any(optimizer.flat for optimizer in optimizers)
+    )

@@ -22,6 +22,8 @@ KEYWORDS = {
     "else if": r"else\s?if|elif|elsif",
     "else": r"else|otherwise",
     "repeat": r"repeat",
+    "break": r"break",
+    "append": r"append",
     "return": r"return",
     "end": r"end(?:\s?(?:for|if|while))?|until",
 }
