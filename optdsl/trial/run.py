@@ -84,6 +84,8 @@ def run(contestant: Contestant, problem: Problem, lr: float | None) -> Outcome:
         loss.backward()
         contestant.prepare(attempt.parameters)
         optimizer.step()
+    if hasattr(optimizer, "eval"):
+        optimizer.eval()  # what it returns, where that is not what it trains
     score = attempt.score() if attempt.score is not None and math.isfinite(losses[-1]) else None
     return Outcome(lr, tuple(losses), tuple(path), score)
 

@@ -39,6 +39,10 @@ def is_fold(x: Expr) -> bool:
     return isinstance(x, Op) and x.op in REDUCTIONS
 
 
+UNFUSED = {"parameters": "parameters", "rest": "dimensions but the first"}
+"""What no kernel reduces over, in words."""
+
+
 def expand_reductions(program: Program) -> Program:
     """The same step with no reductions but ``{sum,amax,amin}_{all,rows,cols}``, and outer products as products."""
     return map_program(program, _expanded)
@@ -63,8 +67,8 @@ def _obstacles(x: Expr) -> Iterator[str]:
                 yield "multiplies matrices"
             case Op("transpose"):
                 yield "transposes matrices"
-            case Op(op) if op in REDUCTIONS and REDUCTIONS[op].over not in ("all", "rows", "cols"):
-                yield f"reduces over all {REDUCTIONS[op].over}"
+            case Op(op) if op in REDUCTIONS and REDUCTIONS[op].over in UNFUSED:
+                yield f"reduces over all {UNFUSED[REDUCTIONS[op].over]}"
             case _ if node.type.is_tensor and node.type.shape not in FUSABLE_SHAPES:
                 yield "has tensors of other shapes"
 
@@ -74,7 +78,7 @@ def _expanded(x: Expr) -> Expr:
     match x:
         case Op("matmul", (a, b)) if a.type.shape.cols is Extent.ONE:
             return mul(a, b)
-        case Op(op, (operand,)) if op in REDUCTIONS and REDUCTIONS[op].over != "parameters":
+        case Op(op, (operand,)) if op in REDUCTIONS and REDUCTIONS[op].over not in UNFUSED:
             return _reduction(REDUCTIONS[op].fold, REDUCTIONS[op].over, operand)
         case _:
             return x
