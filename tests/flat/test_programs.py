@@ -13,7 +13,7 @@ from torch import Tensor
 import optdsl
 from optdsl.cli.show import Stage, show_cost, show_reading, show_stage
 from optdsl.compiler import Checked, Unit, check_files, check_source
-from optdsl.emit.procedures import emit_procedures
+from optdsl.emit.procedures.functions import emit_procedures
 from optdsl.ir import machine
 from optdsl.ir.interpret import default_hypers, run
 from optdsl.ir.procedures import FlatProgram
