@@ -15,8 +15,8 @@ from optdsl.check.collect import (
 )
 from optdsl.check.evaluate import evaluate
 from optdsl.check.model import PARAMETER, CheckedOptimizer, Hyperparameter, SymbolTable
-from optdsl.check.vocabulary import PARAM_FACTS
 from optdsl.check.suggest import did_you_mean
+from optdsl.check.vocabulary import PARAM_FACTS
 from optdsl.source import Diagnostic, Fix, Label, Severity, Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
