@@ -353,7 +353,7 @@ def _differentiable_adafactor(
         row_var = row_vars[i].clone() if param_dim > 1 else None
         col_var = col_vars[i].clone() if param_dim > 1 else None
         variance = variances[i].clone() if not param_dim > 1 else None
-        epsilon1_hat = scalars.where(epsilon1 is not None, epsilon1, param_machine_epsilon)
+        epsilon1_hat = (epsilon1 if epsilon1 is not None else param_machine_epsilon)
         beta_hat = 1 - step ** beta2_decay
         rho = scalars.minimum(lr, 1 / scalars.sqrt(step))
         if maximize:

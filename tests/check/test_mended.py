@@ -249,6 +249,7 @@ MENDED: dict[str, Edits] = {
         ("+ sum(m_t², over all parameters)\n        else", "+ s\n        else"),
     ),
     "types/norm_of_all_parameters": (("norm(m_t, over all parameters)", "√sum(m_t², over all parameters)"),),
+    "inputs/constraints_on_shape": ((" where dim(θ_0) = 2", " where γ ≥ 0"), ("parameters", "θ_0")),
     "inputs/named_parameters": (("(weights) = 0", "(params)"), ("{shape}", "{params}")),
     "modules/two_transforms_of_one_name": (
         ("\n\ntransform twice", "\n\ntransform thrice"),
