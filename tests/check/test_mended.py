@@ -243,6 +243,7 @@ MENDED: dict[str, Edits] = {
         ("c_t @ r_t", "c_t g_t"),
         ("sum(r_t, over all but first)", "sum(r_t)"),
     ),
+    "types/orthonormal_not_square": (("orthonormal(g_t)", "orthonormal(g_t @ g_tᵀ) @ g_t"),),
     "types/over_of_a_root": (("sqrt(m_{t-1} + g_t", "sum(m_{t-1} + g_t"), ("γ m_t", "γ m_t g_t")),
     "types/total_under_a_condition": (
         ("        if t > 10\n", "        s ← sum(m_t², over all parameters)\n        if t > 10\n"),

@@ -25,6 +25,8 @@ _FUNCTIONS = {
     "sign": "sign",
     "maximum": "maximum",
     "minimum": "minimum",
+    "bfloat16": "through_bf16",
+    "float32": "through_f32",
 }
 
 _MOVES = ("clone", "alias", "store", "copy", "choose", "where")
