@@ -333,10 +333,10 @@ def _differentiable_muon(
         param = params[i].clone()
         grad = grads[i]
         momentum_buffer = momentum_buffers[i].clone()
-        alpha = scalars.where(
-            adjust_lr_fn == 'match_rms_adamw',
-            0.2 * scalars.sqrt(scalars.maximum(param_rows, param_cols)),
-            scalars.sqrt(scalars.maximum(1, param_rows / param_cols)),
+        alpha = (
+            0.2 * scalars.sqrt(scalars.maximum(param_rows, param_cols))
+            if adjust_lr_fn == 'match_rms_adamw'
+            else scalars.sqrt(scalars.maximum(1, param_rows / param_cols))
         )
         if maximize:
             grad = -grad

@@ -182,11 +182,16 @@ def matmul(xs: Tensors, ys: Tensors) -> Tensors:
     return batched(torch.matmul, xs, ys)
 
 
+MOST_STACKED = {"cpu": 2**17, "cuda": 2**22}
+"""Up to how many elements a tensor is worked on together with others, by the type of its device."""
+
+
 def batched(function: Callable[..., Tensor], *arguments: Any) -> list[Tensor]:
     """``function`` of each tensor of the lists among ``arguments``, in one call for all of equal shapes.
 
     ``function`` works on the last two dimensions. The lists are of equal length. Other arguments are numbers, or
-    vectors with one entry for each tensor.
+    vectors with one entry for each tensor. Tensors that are work enough by themselves are not stacked, which would take
+    their memory once more.
     """
     lists = [argument for argument in arguments if isinstance(argument, list | tuple)]
     places: dict[tuple[torch.Size, ...], list[int]] = {}
@@ -194,9 +199,10 @@ def batched(function: Callable[..., Tensor], *arguments: Any) -> list[Tensor]:
         places.setdefault(tuple(x.shape for x in tensors), []).append(i)
     results: dict[int, Tensor] = {}
     for alike in places.values():
-        if len(alike) == 1:
-            (i,) = alike
-            results[i] = function(*(_entry(argument, i) for argument in arguments))
+        first = lists[0][alike[0]]
+        if len(alike) == 1 or first.numel() > MOST_STACKED.get(first.device.type, MOST_STACKED["cuda"]):
+            for i in alike:
+                results[i] = function(*(_entry(argument, i) for argument in arguments))
         else:
             together = function(*(_entries(argument, alike) for argument in arguments))
             results.update(zip(alike, together.unbind(), strict=True))

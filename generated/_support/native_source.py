@@ -93,6 +93,8 @@ INLINE REAL minimum(REAL a, REAL b) { const REAL c = a > b ? b : a; return b != 
 INLINE REAL at_least(REAL x, REAL bound) { return x < bound ? bound : x; }
 INLINE REAL at_most(REAL x, REAL bound) { return x > bound ? bound : x; }
 INLINE REAL sign(REAL x) { return (REAL)(x > 0) - (REAL)(x < 0); }
+INLINE REAL through_bf16(REAL x) { return load_bf16(narrow_bf16((float)x)); }
+INLINE REAL through_f32(REAL x) { return (float)x; }
 INLINE REAL integer_power(REAL x, int n) { REAL y = x; while (--n) y *= x; return y; }
 
 /* Arithmetic of scalars, in double. */

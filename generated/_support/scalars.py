@@ -75,9 +75,9 @@ def logical_not(x: bool | Tensor) -> bool | Tensor:
 
 
 def rounded(x: Scalar, dtype: torch.dtype) -> Scalar:
-    """``x`` as near as ``dtype`` has it, in the dtype that it is in."""
+    """``x`` as near as ``dtype`` has it, in the dtype that it is in; of a tensor always a new one."""
     if isinstance(x, Tensor):
-        return x.to(dtype).to(x.dtype)
+        return x.to(dtype, copy=True).to(x.dtype)
     return torch.tensor(x, dtype=dtype).item()
 
 

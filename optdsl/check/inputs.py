@@ -14,8 +14,9 @@ from optdsl.check.collect import (
     scalar_names,
 )
 from optdsl.check.evaluate import evaluate
-from optdsl.check.model import CheckedOptimizer, Hyperparameter, SymbolTable
+from optdsl.check.model import PARAMETER, CheckedOptimizer, Hyperparameter, SymbolTable
 from optdsl.check.suggest import did_you_mean
+from optdsl.check.vocabulary import PARAM_FACTS
 from optdsl.source import Diagnostic, Fix, Label, Severity, Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
@@ -143,6 +144,10 @@ def _follows(declaration: ast.Input, default: ast.Expr, subject: CheckedOptimize
 def _constraint(declaration: ast.Input, constraint: ast.Constraint, subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     table, condition = subject.table, constraint.condition
     used: dict[ast.Symbol, Hyperparameter] = {}
+    misplaced = next(_misplaced_facts(declaration, condition), None)
+    if misplaced is not None:
+        yield misplaced
+        return
     for expr in walk.read(condition):
         if isinstance(expr, ast.Name):
             entry = table.lookup(expr)
@@ -172,6 +177,26 @@ def _constraint(declaration: ast.Input, constraint: ast.Constraint, subject: Che
             help="change the default or the constraint",
             labels=(Label(condition.span, "the constraint"),),
         )
+
+
+def _misplaced_facts(declaration: ast.Input, condition: ast.Expr) -> Iterator[Diagnostic]:
+    """A constraint on the parameters asks for what is known of θ_0, and for nothing else; others do not ask for it."""
+    asked = [e for e in walk.walk(condition) if isinstance(e, ast.Call) and e.function in PARAM_FACTS]
+    if not is_parameter(declaration):
+        for call in asked:
+            help = f"write a line of its own: `θ_0 (params) where {condition.span.text}`"
+            yield Diagnostic("E406", f"`{call.span.text}` is a matter of the parameters", call.span, help=help)
+        return
+    known = "`dim(θ_0)`, `rows(θ_0)`, `cols(θ_0)` and `numel(θ_0)` are known of the parameters"
+    for call in asked:
+        for argument in call.arguments:
+            if not (isinstance(argument, ast.Name) and argument.symbol == PARAMETER):
+                message = f"`{argument.span.text}` is not the parameter"
+                yield Diagnostic("E406", message, argument.span, help=known)
+    for expr in walk.read(condition):
+        if isinstance(expr, ast.Name):
+            message = f"`{expr.span.text}` is not known of the parameters when the optimizer is made"
+            yield Diagnostic("E406", message, expr.span, help=known)
 
 
 def _not_an_input(name: ast.Name, table: SymbolTable) -> Diagnostic:

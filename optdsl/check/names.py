@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from optdsl.check import walk
 from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, SymbolTable, local_key
 from optdsl.check.suggest import as_product, did_you_mean
-from optdsl.check.vocabulary import FUNCTIONS, NOT_COMPILED, builtin_of
+from optdsl.check.vocabulary import ELEMENTWISE, FUNCTIONS, NOT_COMPILED, REDUCTIONS, builtin_of
 from optdsl.ir.nodes import TORCH_FLAGS
 from optdsl.source import Diagnostic, Fix, Label, Span
 from optdsl.syntax import ast
@@ -80,9 +80,16 @@ def _calls(expressions: Iterable[ast.Expr], functions: Mapping[str, ast.Function
                 least = f"{builtin.least}" if builtin.most else f"at least {builtin.least}"
                 noun = "argument" if least == "1" else "arguments"
                 message = f"`{call.function}` takes {least} {noun}, not {given}"
-                yield Diagnostic("E103", message, call.span)
+                yield Diagnostic("E103", message, call.span, help=_reducing(call))
         elif call.function not in NOT_COMPILED:
             yield _unknown_function(call.name_span or call.span, functions)
+
+
+def _reducing(call: ast.Call) -> str:
+    """What to write where a function of several numbers is called as if it reduced a tensor."""
+    if call.function not in REDUCTIONS or call.function not in ELEMENTWISE or len(call.arguments) != 1:
+        return ""
+    return f"to reduce a tensor, say over what: `{call.function}({call.arguments[0].span.text}, over all)`"
 
 
 def _unknown_function(span: Span, functions: Iterable[str]) -> Diagnostic:

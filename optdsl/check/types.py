@@ -599,7 +599,7 @@ class TypeChecker:
 
 _SHOWN = {"*": "·"}
 
-SQUARE = ("identity", "matrix_power")
+SQUARE = ("identity", "matrix_power", "orthonormal")
 """Functions of matrices that have as many rows as columns."""
 
 _FITTING = "values per row, or per column, fit with each other and with tensors shaped like θ; transpose a matrix first"

@@ -69,9 +69,10 @@ RESERVED_ARGUMENTS = frozenset(
 
 MODULE_NAMES = frozenset(
     {
-        "Any", "BaseOptimizer", "ParamsT", "StoredOptimizer", "Tensor", "TrainEvalOptimizer", "computed_state",
-        "copied_state", "facts", "first_state", "foreach", "full_state", "math", "matrices", "matrix_state",
-        "number_state", "reductions", "scalar_state", "scalars", "torch",
+        "Any", "BaseOptimizer", "FlatOptimizer", "ParamsT", "Point", "StoredOptimizer", "Tensor", "TrainEvalOptimizer",
+        "append", "computed_state", "copied_state", "facts", "first_state", "foreach", "full_state", "math", "matrices",
+        "matrix_state", "max_abs", "number_state", "reductions", "scalar_state", "scalars", "table", "to_scalar",
+        "torch",
     }
 )  # fmt: skip
 """What the module of an optimizer imports: its class and its variables are called otherwise."""

@@ -470,7 +470,8 @@ class _Translator:
         content = re.sub(r"\([^()]*\)", " ", content)
         words = content.replace(",", " ").split()
         if words[:1] == ["over"]:
-            self.out.write(", " if self.after_value else "", place.start, place.start)
+            before = "".join(self.out.pieces).rstrip()
+            self.out.write("" if before.endswith(("(", ",")) else ", ", place.start, place.start)
         if not words or words[0] in WORDS or len(words) == 1:
             for word in words:
                 self._name([Node("word", word, place.start, place.end)], 0)

@@ -289,6 +289,11 @@ def _orthonormal(x: Array) -> Array:
     return q * np.where(np.diagonal(r, axis1=-2, axis2=-1) < 0, -1.0, 1.0)[..., None, :]
 
 
+def _matmul(a: Array, b: Array) -> Value:
+    """The product of the last two dimensions; of a vector, which is one row, a column times a row alone."""
+    return np.matmul(a, b) if min(np.ndim(a), np.ndim(b)) > 1 else np.multiply(a, b)
+
+
 def _matrix_power(x: Array, exponent: float) -> Array:
     values, vectors = np.linalg.eigh(x)
     return (vectors * np.power(np.maximum(values, 0), exponent)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
@@ -370,7 +375,7 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "and": np.logical_and,
     "or": np.logical_or,
     "not": np.logical_not,
-    "matmul": np.matmul,
+    "matmul": _matmul,
     "orthonormal": _orthonormal,
     "matrix_power": _matrix_power,
     "identity": lambda n: np.eye(int(n)),

@@ -25,6 +25,7 @@ from optdsl.ir.fold import fold
 from optdsl.ir.passes.rewrite import expanded
 from optdsl.ir.procedures import FlatProgram
 from optdsl.ir.solve import inverse
+from optdsl.ir.vectors import refusing_vectors
 from optdsl.source import Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display, python_name
@@ -49,7 +50,7 @@ def lower(checked: CheckedOptimizer) -> ir.Program:
     states += tuple(body.running_states.values())
     block = tuple(body.block)
     evaluation = body.evaluation(optimizer.returns)
-    return ir.Program(
+    program = ir.Program(
         name=optimizer.name,
         doc=optimizer.doc,
         arguments=arguments,
@@ -66,6 +67,7 @@ def lower(checked: CheckedOptimizer) -> ir.Program:
         procedures=body.procedures.found,
         source=optimizer.span.source,
     )
+    return refusing_vectors(program)
 
 
 def _flat(checked: CheckedOptimizer) -> FlatProgram:

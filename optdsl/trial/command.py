@@ -51,6 +51,7 @@ def _contestant(unit: Unit) -> Contestant:
         getattr(load(unit.source.name), program.name),
         any(a.name == "lr" and not a.fixed for a in program.arguments),
         program.needs_sparse,
+        isinstance(program, FlatProgram),
     )
 
 

@@ -22,12 +22,22 @@ Optimizer = Callable[..., torch.optim.Optimizer]
 
 @dataclass(frozen=True)
 class Contestant:
-    """An optimizer under trial: its name, its class, whether it takes a learning rate, and sparse gradients alone."""
+    """An optimizer under trial: its name, its class, whether it takes a learning rate, and sparse gradients alone, and
+    whether it evaluates the loss itself.
+    """
 
     name: str
     optimizer: Optimizer
     takes_lr: bool = True
     needs_sparse: bool = False
+    evaluates: bool = False
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """A step with the gradients that there are; whoever evaluates finds the same everywhere."""
+        if self.evaluates:
+            optimizer.step(lambda: 0.0)
+        else:
+            optimizer.step()
 
     def prepare(self, parameters: Iterable[Tensor]) -> None:
         """Makes the gradients what the optimizer takes: sparse ones store every entry."""
@@ -73,17 +83,23 @@ def run(contestant: Contestant, problem: Problem, lr: float | None) -> Outcome:
     traced = len(attempt.parameters) == 1 and attempt.parameters[0].numel() == 2
     losses: list[float] = []
     path: list[tuple[float, ...]] = []
-    for _ in range(problem.steps):
+
+    def evaluate() -> float:
         if traced:
             path.append(tuple(attempt.parameters[0].tolist()))
         optimizer.zero_grad()
         loss = attempt.loss()
         losses.append(loss.item())
-        if not math.isfinite(losses[-1]):
-            break
         loss.backward()
         contestant.prepare(attempt.parameters)
-        optimizer.step()
+        return losses[-1]
+
+    while len(losses) < problem.steps and (not losses or math.isfinite(losses[-1])):
+        if contestant.evaluates:  # each of its evaluations counts, as a step of the others does
+            optimizer.step(evaluate)
+        elif math.isfinite(evaluate()):
+            optimizer.step()
+    del losses[problem.steps :], path[problem.steps :]
     if hasattr(optimizer, "eval"):
         optimizer.eval()  # what it returns, where that is not what it trains
     score = attempt.score() if attempt.score is not None and math.isfinite(losses[-1]) else None
@@ -95,7 +111,7 @@ def breaks_at_zero(contestant: Contestant) -> bool:
     parameter = torch.ones(2, requires_grad=True)
     parameter.grad = torch.tensor([1.0, 0.0])
     contestant.prepare([parameter])
-    contestant.optimizer([parameter]).step()
+    contestant.step(contestant.optimizer([parameter]))
     return bool(parameter.isnan()[1])
 
 
@@ -125,8 +141,10 @@ def state_bytes(contestant: Contestant) -> float:
     parameters = _parameters()
     contestant.prepare(parameters)
     optimizer = contestant.optimizer(parameters)
-    optimizer.step()
-    states = [x for state in optimizer.state.values() for x in state.values() if isinstance(x, Tensor)]
+    contestant.step(optimizer)
+    entries = [x for state in optimizer.state.values() for x in state.values()]
+    entries = [x for entry in entries for x in (entry if isinstance(entry, list) else [entry])]
+    states = [x for x in entries if isinstance(x, Tensor)]
     elements = sum(p.numel() for p in parameters)
     return sum(x.numel() * x.element_size() for x in states if x.dim() or x.numel() > 1) / elements
 
@@ -137,13 +155,14 @@ def step_times(contestants: Iterable[Contestant]) -> dict[tuple[str, str], float
     A variant that cannot run here (``fused`` without a kernel for this device) has no entry.
     """
     ready: dict[tuple[str, str], torch.optim.Optimizer] = {}
-    for contestant in contestants:
+    by_name = {contestant.name: contestant for contestant in contestants}
+    for contestant in by_name.values():
         for variant, flags in VARIANTS.items():
             try:
                 parameters = _parameters()
                 contestant.prepare(parameters)
                 optimizer = contestant.optimizer(parameters, **flags)
-                optimizer.step()
+                contestant.step(optimizer)
             except (RuntimeError, TypeError):
                 continue
             ready[contestant.name, variant] = optimizer
@@ -151,6 +170,6 @@ def step_times(contestants: Iterable[Contestant]) -> dict[tuple[str, str], float
     for _ in range(ROUNDS):
         for key, optimizer in ready.items():
             start = time.perf_counter()
-            optimizer.step()
+            by_name[key[0]].step(optimizer)
             seconds[key].append(time.perf_counter() - start)
     return {key: median(values) for key, values in seconds.items()}

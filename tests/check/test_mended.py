@@ -243,12 +243,14 @@ MENDED: dict[str, Edits] = {
         ("c_t @ r_t", "c_t g_t"),
         ("sum(r_t, over all but first)", "sum(r_t)"),
     ),
+    "types/orthonormal_not_square": (("orthonormal(g_t)", "orthonormal(g_t @ g_tᵀ) @ g_t"),),
     "types/over_of_a_root": (("sqrt(m_{t-1} + g_t", "sum(m_{t-1} + g_t"), ("γ m_t", "γ m_t g_t")),
     "types/total_under_a_condition": (
         ("        if t > 10\n", "        s ← sum(m_t², over all parameters)\n        if t > 10\n"),
         ("+ sum(m_t², over all parameters)\n        else", "+ s\n        else"),
     ),
     "types/norm_of_all_parameters": (("norm(m_t, over all parameters)", "√sum(m_t², over all parameters)"),),
+    "inputs/constraints_on_shape": ((" where dim(θ_0) = 2", " where γ ≥ 0"), ("parameters", "θ_0")),
     "inputs/named_parameters": (("(weights) = 0", "(params)"), ("{shape}", "{params}")),
     "modules/two_transforms_of_one_name": (
         ("\n\ntransform twice", "\n\ntransform thrice"),

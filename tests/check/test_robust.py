@@ -64,5 +64,5 @@ def test_damaged_specs(text: str) -> None:
         assert_wellformed(program)
         required = {scalar.name: 0.5 for scalar in program.scalars if scalar.default is None}
         hypers = default_hypers(program, maximize=False, **required)
-        for param, _ in run(program, hypers, np.ones(3), [np.full(3, 0.1)] * 3):
-            assert param.shape == (3,)
+        for param, _ in run(program, hypers, np.ones((2, 3)), [np.full((2, 3), 0.1)] * 3):
+            assert param.shape == (2, 3)

@@ -13,12 +13,15 @@ from torch import Tensor
 import optdsl
 from optdsl.cli.show import Stage, show_cost, show_reading, show_stage
 from optdsl.compiler import Checked, Unit, check_files, check_source
-from optdsl.emit.procedures import emit_procedures
+from optdsl.emit.procedures.functions import emit_procedures
 from optdsl.ir import machine
 from optdsl.ir.interpret import default_hypers, run
 from optdsl.ir.procedures import FlatProgram
 from optdsl.source import Source
 from optdsl.support import matrices, scalars
+from optdsl.trial.problems import PROBLEMS
+from optdsl.trial.run import Contestant, state_bytes
+from optdsl.trial.run import run as trial_run
 
 HERE = Path(__file__).parent
 LBFGS = Path(__file__).parents[2] / "specs" / "lbfgs.opt"
@@ -140,6 +143,14 @@ optimizer Kept over flat θ:
 def test_a_shared_vector_is_not_changed(copy: str) -> None:
     unit = the_unit(ALIASES.format(copy=copy))
     assert ".add_(" not in show_stage(unit, Stage.LOOP)
+
+
+def test_a_trial_counts_evaluations() -> None:
+    contestant = Contestant("LBFGS", CLASSES["LBFGS"], evaluates=True)
+    outcome = trial_run(contestant, PROBLEMS[0], 1.0)
+    assert len(outcome.losses) == PROBLEMS[0].steps
+    assert outcome.value < 1e-6
+    assert state_bytes(contestant) == 8  # the direction and the last gradient
 
 
 # ------------------------------------------------------------------------------------------------ matrix functions

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from tests.torch_parity.cases import (
+    FUSED,
     Case,
     assert_agree,
     configurations,
-    every_case,
-    every_dense_case,
+    every_fused_case,
     gradients,
     spec_of,
     train,
@@ -41,20 +41,20 @@ def fused(case: Case) -> Callable[..., torch.optim.Optimizer]:
     return functools.partial(getattr(load_fused(spec_of(case.name)), case.name), fused=True)
 
 
-@pytest.mark.parametrize(("case", "kwargs"), configurations("cpu"))
+@pytest.mark.parametrize(("case", "kwargs"), configurations("cpu", FUSED))
 def test_every_configuration(case: Case, kwargs: dict[str, Any]) -> None:
     ours, torchs = (case.trained(cls, torch.float64, kwargs, STEPS) for cls in (fused(case), case.torchs))
     assert_agree(ours, torchs, tolerance(case, torch.float64))
 
 
-@every_case
+@every_fused_case
 def test_single_precision(case: Case) -> None:
     ours, torchs = (case.trained(cls, torch.float32, {}, STEPS) for cls in (fused(case), case.torchs))
     assert_agree(ours, torchs, tolerance(case, torch.float32))
 
 
 @pytest.mark.parametrize("dtype", (torch.bfloat16, torch.float16), ids=str)
-@every_case
+@every_fused_case
 def test_half_precision_rounds_once_a_step(case: Case, dtype: torch.dtype) -> None:
     """The twin computes in float32, and is rounded to ``dtype`` after each step."""
     ours = fused(case)(case.parameters(dtype))
@@ -72,7 +72,7 @@ def test_half_precision_rounds_once_a_step(case: Case, dtype: torch.dtype) -> No
         torch.testing.assert_close(our.float(), their, rtol=torch.finfo(dtype).eps, atol=1e-3)
 
 
-@every_case
+@every_fused_case
 def test_groups_with_their_own_arguments(case: Case) -> None:
     optimizers = []
     for cls in (fused(case), case.torchs):
@@ -86,7 +86,7 @@ def test_groups_with_their_own_arguments(case: Case) -> None:
     assert_agree(*optimizers, rtol=tolerance(case, torch.float64))
 
 
-@every_case
+@every_fused_case
 def test_parameters_of_several_dtypes_in_one_group(case: Case) -> None:
     optimizers = []
     for cls in (fused(case), case.torchs):
@@ -96,7 +96,7 @@ def test_parameters_of_several_dtypes_in_one_group(case: Case) -> None:
     assert_agree(*optimizers, rtol=tolerance(case, torch.float32))
 
 
-@every_case
+@every_fused_case
 def test_a_changed_learning_rate(case: Case) -> None:
     optimizers = [case.trained(cls, torch.float64, {"lr": 0.5}, 3) for cls in (fused(case), case.torchs)]
     for optimizer in optimizers:
@@ -105,7 +105,7 @@ def test_a_changed_learning_rate(case: Case) -> None:
     assert_agree(*optimizers, rtol=tolerance(case, torch.float64))
 
 
-@every_case
+@every_fused_case
 def test_a_learning_rate_in_a_tensor(case: Case) -> None:
     ours = case.trained(fused(case), torch.float64, {"lr": torch.tensor(0.125)}, 3)
     torchs = case.trained(case.torchs, torch.float64, {"lr": 0.125}, 3)
@@ -116,7 +116,7 @@ def test_a_learning_rate_in_a_tensor(case: Case) -> None:
     assert_agree(ours, torchs, rtol=tolerance(case, torch.float64))
 
 
-@every_dense_case
+@pytest.mark.parametrize("case", [case for case in FUSED if not case.needs_sparse], ids=str)
 def test_scaled_gradients_and_skipped_steps(case: Case) -> None:
     """GradScaler's side: gradients come multiplied, and a step with an infinity among them does not happen."""
     ours, torchs = (cls(case.parameters(torch.float64)) for cls in (fused(case), case.torchs))
@@ -140,7 +140,7 @@ def test_scaled_gradients_and_skipped_steps(case: Case) -> None:
             torch.testing.assert_close(ours.state[our][key], value, rtol=tolerance(case, torch.float64), atol=1e-12)
 
 
-@every_case
+@every_fused_case
 def test_a_checkpoint_goes_on_in_torch_and_back(case: Case) -> None:
     ours, torchs = (cls(case.parameters(torch.float64)) for cls in (fused(case), case.torchs))
     train(ours, range(3))

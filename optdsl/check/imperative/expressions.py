@@ -56,8 +56,12 @@ class Expressions:
     def call_of(
         self, call: ast.Call, function: ast.Function, args: tuple[ir.Expr | None, ...]
     ) -> tuple[ir.Expr, ...] | None:
-        """The results of a call: one expression, of which the others follow by position; None if not known yet."""
-        raise NotImplementedError
+        """The results of a call: one expression, of which the others follow by position; None if not known yet.
+
+        Outside a body, where a state is declared, there are none.
+        """
+        self.error("E507", f"`{function.name}` is not called here", call.span, "an initial value is made from inputs")
+        return None
 
     # ------------------------------------------------------------------------------------------------------- names
 

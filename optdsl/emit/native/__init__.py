@@ -29,8 +29,8 @@ RESERVED = frozenset(
     # support/native_source.py, and what it includes
     "INLINE F32 F64 BF16 F16 REAL SCALED LOAD STORE NARROW LOAD_SCALAR ROUND NEXT PREFETCH CHUNK PREFETCH_BYTES "
     "MULTIPLY_ADD FUSED_MULTIPLY_ADD SQRT ABS EXP LOG FLOOR POW NAN INFINITY lerp maximum minimum at_least at_most "
-    "sign integer_power scalar_maximum scalar_minimum scalar_sign pow sqrt fabs exp log floor scalars work "
-    "prepare step_tensor step_elements element "
+    "sign through_bf16 through_f32 integer_power scalar_maximum scalar_minimum scalar_sign pow sqrt fabs exp log floor "
+    "scalars work prepare step_tensor step_elements element "
     # the template
     "i j k from to end tensor tensors addresses hypers grad_scale again previous".split()
 )

@@ -44,8 +44,7 @@ WIDTH = 120
 
 SUPPORT = (
     "computed_state", "copied_state", "facts", "first_state", "foreach", "full_state", "matrices", "matrix_state",
-    "number_state",
-    "reductions", "scalar_state", "scalars",
+    "number_state", "reductions", "scalar_state", "scalars",
 )  # fmt: skip
 """What a module may need of ``_support`` besides the base class."""
 

@@ -134,8 +134,13 @@ def reduction(op: str, operand: str) -> str:
 class TensorPrinter(HostPrinter):
     """Values that may be tensors: operators, and the functions of ``_support.scalars``.
 
-    Negating and comparing bind as on numbers; truth values of tensors are combined with ``&`` and ``|``.
+    Negating and comparing bind as on numbers; truth values of tensors are combined with ``&`` and ``|``. ``on_host``:
+    up to which rate the host may look at a condition on scalars; only the arm that it chooses is computed then.
     """
+
+    def __init__(self, names: Names, on_host: Rate = Rate.CONSTANT):
+        super().__init__(names)
+        self.on_host = on_host
 
     def text(self, x: Expr) -> tuple[str, int]:
         match x:
@@ -172,6 +177,8 @@ class TensorPrinter(HostPrinter):
                 return f"{self.within(a, _ATOM)}.mT", _ATOM
             case Op("bfloat16" | "float32" as op, (a,)):
                 return f"scalars.rounded({self(a)}, torch.{op})", _ATOM
+            case Op("select", (c, _, _)) if c.type.rate <= self.on_host and not x.type.is_tensor:
+                return super().function(x)
             case Op("select", (c, a, b)):
                 like = ", like=param" if x.type.is_tensor and x.type.shape == FULL else ""
                 return f"scalars.where({self(c)}, {self(a)}, {self(b)}{like})", _ATOM
@@ -181,6 +188,9 @@ class TensorPrinter(HostPrinter):
 
 class MixedPrinter(TensorPrinter):
     """Numbers of the host as on the host, and what follows from reductions as :class:`TensorPrinter` prints it."""
+
+    def __init__(self, names: Names):
+        super().__init__(names, Rate.STEP)
 
     def text(self, x: Expr) -> tuple[str, int]:
         return super().text(x) if x.type.rate >= Rate.TENSOR else HostPrinter.text(self, x)

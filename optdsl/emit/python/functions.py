@@ -183,7 +183,7 @@ class _Function:
         holding |= {s.key: StateValue(s.key, s.rate, s.shape) for s in self.program.states}
         reserved = set(hyperparameters(self.program)) | {"step", "i"}
         variables = Variables(whole, holding, reserved, results.values())
-        printer = TensorPrinter(lambda x: self.name(x, variables, split=False))
+        printer = TensorPrinter(lambda x: self.name(x, variables, split=False), Rate.STEP)
         loads = ["param = params[i].clone()"]
         if self.reads(Grad()):
             loads.append("grad = grads[i].clone()" if self.absent else "grad = grads[i]")

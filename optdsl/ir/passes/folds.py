@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from optdsl.ir.nodes import (
     FULL,
+    MATRIX_OPERATIONS,
     REDUCTIONS,
     Call,
     Const,
@@ -67,6 +68,8 @@ def _obstacles(x: Expr) -> Iterator[str]:
                 yield "multiplies matrices"
             case Op("transpose"):
                 yield "transposes matrices"
+            case Op(op) if op in MATRIX_OPERATIONS:
+                yield f"computes `{op}` of matrices"
             case Op(op) if op in REDUCTIONS and REDUCTIONS[op].over in UNFUSED:
                 yield f"reduces over all {UNFUSED[REDUCTIONS[op].over]}"
             case _ if node.type.is_tensor and node.type.shape not in FUSABLE_SHAPES:
