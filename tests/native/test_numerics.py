@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 
 from tests.native.harness import kernels, support
-from tests.torch_parity.cases import CASES, ON_CPU, Case, configurations, every_case_on_cpu, parameters, train
+from tests.torch_parity.cases import (
+    CASES,
+    ON_CPU,
+    Case,
+    configurations,
+    every_case_of_vectors_on_cpu,
+    every_case_on_cpu,
+    parameters,
+    train,
+)
 
 ULPS = 16
 """How far results of a few steps may be apart, in units in the last place of the tensor's largest magnitude. Torch's
@@ -58,7 +67,7 @@ def test_agrees_in_float64(case: Case) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-@every_case_on_cpu
+@every_case_of_vectors_on_cpu
 def test_half_types_compute_in_float32(case: Case, dtype: torch.dtype) -> None:
     """One step leaves what a float32 step from the same values leaves, rounded once."""
     fused = case.ours(parameters(dtype), fused=True)
@@ -86,7 +95,7 @@ def step_has_no_gradient(param: Tensor) -> bool:
     return param.grad is None
 
 
-@every_case_on_cpu
+@every_case_of_vectors_on_cpu
 def test_all_threads_together(case: Case, two_threads: None) -> None:
     """Many elements in tensors of uneven sizes, so that parts begin and end inside of them."""
     sizes = (1, 40_000, 63, 64, 65, 0, 12_345)
@@ -106,7 +115,7 @@ def test_all_threads_together(case: Case, two_threads: None) -> None:
 SPECIAL = (0.0, -0.0, 1e-45, -1e-40, 1e-38, 1.0, -1.0, 3e38, float("inf"), float("-inf"), float("nan"))
 
 
-@every_case_on_cpu
+@every_case_of_vectors_on_cpu
 def test_special_values(case: Case) -> None:
     """Subnormal numbers, infinities and NaN, in parameters and gradients, come out as from the for-loop."""
     optimizers = []

@@ -96,6 +96,15 @@ class Case:
         """Those of ``kwargs`` that the optimizer takes."""
         return {name: value for name, value in kwargs.items() if name in inspect.signature(self.torchs).parameters}
 
+    @property
+    def takes_vectors(self) -> bool:
+        """Whether parameters may be other than matrices."""
+        try:
+            self.ours([torch.zeros(3, requires_grad=True)])
+        except ValueError:
+            return False
+        return True
+
     def tolerance(self, dtype: torch.dtype, variant: Mapping[str, Any] | None = None) -> float:
         rtol = dict(zip((torch.float64, torch.float32, torch.bfloat16), self.rtol, strict=True))[dtype.to_real()]
         return max(rtol, self.foreach_rtol) if variant and variant.get("foreach") else rtol
@@ -221,6 +230,10 @@ def _assert_close(our: Any, their: Any, rtol: float, what: str) -> bool:
 ON_CPU = tuple(case for case in CASES if "native" in case.ours._kernels)
 every_case_on_cpu = pytest.mark.parametrize("case", ON_CPU, ids=str)
 """Those that have a fused step on the CPU."""
+
+VECTORS_ON_CPU = tuple(case for case in ON_CPU if case.takes_vectors)
+every_case_of_vectors_on_cpu = pytest.mark.parametrize("case", VECTORS_ON_CPU, ids=str)
+"""Those of them that also update what is no matrix."""
 
 FUSED = tuple(case for case in CASES if case.ours._kernels)
 every_fused_case = pytest.mark.parametrize("case", FUSED, ids=str)

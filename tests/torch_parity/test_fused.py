@@ -13,7 +13,7 @@ import triton
 from tests.torch_parity.cases import FUSED, Case, assert_agree, every_fused_case, train
 from tests.triton.harness import faithful_interpreter
 
-pytestmark = pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:(divide by zero|invalid value):RuntimeWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -36,10 +36,10 @@ def test_agrees_with_the_loop(case: Case) -> None:
     optimizers = []
     for cls, fused in ((case.ours, True), (case.torchs, None)):
         params = case.parameters(torch.float32)
-        groups = [{"params": params[:3], "lr": 0.5}, {"params": params[3:], "maximize": True}]
+        groups = [{"params": params[:3], "lr": 0.5}, {"params": params[3:], **case.accepted({"maximize": True})}]
         optimizers.append(cls(groups, **({"fused": True} if fused else {})))
         train(optimizers[-1], range(3))
-    assert_agree(*optimizers, rtol=5e-6)
+    assert_agree(*optimizers, rtol=max(5e-6, case.foreach_rtol))
 
 
 @pytest.mark.parametrize("case", [case for case in FUSED if not case.needs_sparse], ids=str)

@@ -111,7 +111,7 @@ def test_a_range_does_not_hold_nan(case: Case) -> None:
 
 @pytest.mark.parametrize("case", [case for case in FUSED if not case.needs_sparse], ids=str)
 def test_fused_needs_a_device_with_a_kernel(case: Case) -> None:
-    param = torch.zeros(3, requires_grad=True, device="meta")
+    param = torch.zeros(3, 1, requires_grad=True, device="meta")
     param.grad = torch.zeros_like(param)
     with pytest.raises(RuntimeError, match="`fused=True` requires all the params to be floating point Tensors of"):
         case.ours([param], fused=True).step()
