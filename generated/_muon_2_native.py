@@ -72,7 +72,8 @@ static void prepare(const int64_t tensors, void *const *addresses, const double 
     for (int64_t i = 0; i < tensors; i++) {
         int again = i > 0;
         if (!again) {
-            alpha = ADJUST_LR_FN_IS_MATCH_RMS_ADAMW ? 0.2 * sqrt(scalar_maximum(param_rows, param_cols)) : sqrt(scalar_maximum(1.0, param_rows / param_cols));
+            alpha = ADJUST_LR_FN_IS_MATCH_RMS_ADAMW ? 0.2 * sqrt(scalar_maximum(param_rows, param_cols)) :
+                sqrt(scalar_maximum(1.0, param_rows / param_cols));
             scalars[i] = (struct scalars){
                 .one_minus_lr_times_weight_decay = (REAL)(1.0 - lr * weight_decay),
                 .minus_lr_times_alpha = (REAL)(-(lr * alpha)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from functools import cache
 
@@ -77,7 +78,7 @@ def emit_native(program: Program) -> str:
             }
         )
     late = [(s.key, elements.assigned(s.key, host_condition)) for s in program.tensor_states if s.initial is None]
-    prelude = scalars.lines()
+    prelude = [part for line in scalars.lines() for part in _fitted(line)]
     scalar_states = scalars.scalar_states()
     conditions = [c.name for c in scalars.columns.values() if c.is_condition]
     source = _template("kernel.c.jinja").render(
@@ -139,6 +140,12 @@ def _both(a: str, b: str) -> str:
     if "0" in (a, b):
         return "0"
     return " && ".join(f"({x})" if " || " in x else x for x in dict.fromkeys((a, b)) if x != "1") or "1"
+
+
+def _fitted(line: str) -> list[str]:
+    """A line of scalar code as lines that are not too long in the template."""
+    indent = line[: len(line) - len(line.lstrip())] + "    "
+    return textwrap.wrap(line, 108, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _python(names: Sequence[str]) -> str:
