@@ -222,8 +222,7 @@ def _single_tensor_adafactor(
         else:
             variance.mul_(beta_hat).addcmul_(grad, grad, value=1 - beta_hat)
             V_hat = variance
-        denom = V_hat.clamp(min=epsilon1_hat ** 2).sqrt_()
-        U = grad.div(denom)
+        U = V_hat.clamp(min=epsilon1_hat ** 2).rsqrt_().mul_(grad)
         rms_2 = reductions.rms(U)
         param.addcmul_(U, -alpha / scalars.maximum(1, rms_2 / d))
 
@@ -271,9 +270,9 @@ def _multi_tensor_adafactor(
         torch._foreach_mul_(variances, beta_hat)
         torch._foreach_addcmul_(variances, grads, grads, value=1 - beta_hat)
         V_hats = variances
-    denoms = torch._foreach_maximum(V_hats, epsilon1_hat ** 2)
-    torch._foreach_sqrt_(denoms)
-    Us = torch._foreach_div(grads, denoms)
+    Us = torch._foreach_maximum(V_hats, epsilon1_hat ** 2)
+    torch._foreach_rsqrt_(Us)
+    torch._foreach_mul_(Us, grads)
     rms_2 = foreach.rms(Us)
     foreach.add_(params, Us, -alpha / scalars.maximum(1, rms_2 / d))
 
@@ -321,9 +320,9 @@ def _capturable_adafactor(
         foreach.mul_(variances, beta_hat)
         foreach.addcmul_(variances, grads, grads, 1 - beta_hat)
         V_hats = variances
-    denoms = foreach.maximum(V_hats, epsilon1_hat ** 2)
-    torch._foreach_sqrt_(denoms)
-    Us = torch._foreach_div(grads, denoms)
+    Us = foreach.maximum(V_hats, epsilon1_hat ** 2)
+    torch._foreach_rsqrt_(Us)
+    torch._foreach_mul_(Us, grads)
     rms_2 = foreach.rms(Us)
     foreach.add_(params, Us, -alpha / scalars.maximum(1, rms_2 / d))
 

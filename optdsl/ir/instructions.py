@@ -21,7 +21,7 @@ class Instruction:
     - ``add``: a + b, a + s, a + s·b;  ``mul``, ``div``, ``maximum``, ``minimum``, ``pow`` and comparisons: a∘b, a∘s
     - ``addcmul``, ``addcdiv``: a + b·c, a + s·b·c;  ``lerp``: a + s·(b - a);  ``rpow``: s^a
     - ``clamp``: a between two scalars
-    - ``neg sqrt abs sign exp log floor reciprocal logical_not`` and ``clone``: of a
+    - ``neg sqrt abs sign exp log floor reciprocal rsqrt logical_not`` and ``clone``: of a
     - ``where``: ``operands`` and ``scalars`` hold only the places of (condition, then, else) that ``layout`` says:
       ``t`` for the next tensor, ``s`` for the next scalar
     - ``full_like``: s everywhere, in a's shape and dtype (a is not read)

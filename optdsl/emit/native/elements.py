@@ -93,6 +93,8 @@ class Elements:
                 return f"-{operands[0]}"
             case "reciprocal", 1, 0:
                 return f"1 / {operands[0]}"
+            case "rsqrt", 1, 0:
+                return f"1 / SQRT({operands[0]})"
             case "logical_not", 1, 0:
                 return f"!{operands[0]}"
             case "where", _, _:

@@ -16,6 +16,7 @@ LINE = 110
 
 _KEYWORDS = {"add": "alpha", "addcmul": "value", "addcdiv": "value"}
 _OPERATORS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
+_OF_ONE_TENSOR = frozenset(("neg", "sqrt", "abs", "sign", "exp", "log", "floor", "reciprocal", "rsqrt"))
 _CLAMPS = {"maximum": "min", "minimum": "max"}
 _TO_SCALAR = frozenset(op for op, of in REDUCTIONS.items() if of.over in ("all", "parameters"))
 
@@ -98,7 +99,7 @@ class LoopPrinter:
                 return f".addcmul{suffix}({rest[0]}, {self.scalar(i.scalars[0])})"
             case "sub" | "mul" | "div" | "pow" | "add" | "addcmul" | "addcdiv" | "lerp":
                 return f".{i.op}{suffix}({', '.join((*rest, *self.scalar_arguments(i)))})"
-            case "neg" | "sqrt" | "abs" | "sign" | "exp" | "log" | "floor" | "reciprocal" | "logical_not" | "clone":
+            case op if op in _OF_ONE_TENSOR or op in ("logical_not", "clone"):
                 return f".{i.op}{suffix}()"
             case _:
                 return None
@@ -309,7 +310,7 @@ class ForeachPrinter:
             case "add" | "sub" | "mul" | "div" | "addcmul" | "addcdiv" | "lerp" | "maximum" | "minimum" | "pow" as op:
                 prefix = "foreach." if device else "torch._foreach_"
                 return f"{prefix}{op}{suffix}({', '.join((*lists, *scalars))})"
-            case "neg" | "sqrt" | "abs" | "sign" | "exp" | "log" | "floor" | "reciprocal" as op:
+            case op if op in _OF_ONE_TENSOR:
                 return f"torch._foreach_{op}{suffix}({lists[0]})"
             case "matmul":
                 return f"foreach.matmul({lists[0]}, {lists[1]})"

@@ -448,8 +448,14 @@ class Cover:
             other = self.holding(result, f, role)
             result = self.emit("mul", self.either_first(result, other), role=role)
         for f in denominator:
-            other = self.holding(result, f, "denom")
-            result = self.emit("div", (result, other), role=role)
+            match f:
+                case Op("sqrt", (radicand,)) if f not in self.state.places and not self.reusable(result, f.type.shape):
+                    # The quotient can be where its divisor was, as a product.
+                    other = self.emit("rsqrt", (self.holding(result, radicand, "denom"),), role="denom")
+                    result = self.emit("mul", self.either_first(result, other), role=role)
+                case _:
+                    other = self.holding(result, f, "denom")
+                    result = self.emit("div", (result, other), role=role)
         if c.numerator:
             return self.emit("mul", (result,), (c.expr,), role)
         if c.denominator:
