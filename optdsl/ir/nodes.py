@@ -100,9 +100,10 @@ def broadcast(*shapes: Shape) -> Shape:
 
     if PER_FIRST in shapes:
         rest = [s for s in shapes if s != PER_FIRST]
-        if any(s.rows is not Extent.ROWS for s in rest):
+        shape = broadcast(*rest) if rest else PER_FIRST
+        if rest and shape.rows is not Extent.ROWS:
             raise ShapeError(" and ".join(dict.fromkeys(str(s) for s in shapes)))
-        return broadcast(*rest) if rest else PER_FIRST
+        return shape
     return Shape(common({s.rows for s in shapes}), common({s.cols for s in shapes}))
 
 

@@ -12,6 +12,7 @@ from optdsl.ir.nodes import (
     CASTS,
     FULL,
     MATRIX_OPERATIONS,
+    PER_FIRST,
     REDUCTIONS,
     Call,
     Const,
@@ -320,7 +321,7 @@ class Cover:
         if blended is not None:
             return blended
         start = self.start(terms)
-        rest = [t for t in terms if t is not start]
+        rest = sorted((t for t in terms if t is not start), key=lambda t: not t.is_scalar and _shape(t) == PER_FIRST)
         mark = len(self.held)
         prepared = []
         for t in rest:
@@ -344,7 +345,7 @@ class Cover:
             if t.is_scalar:
                 return 9, 0
             if _shape(t) != shape:
-                return 8, 0
+                return 8, int(_shape(t) == PER_FIRST)
             plain = len(t.numerator) == 1 and not t.denominator
             atom = t.numerator[0] if plain and t.numerator[0] in self.state.places else None
             in_state = self.in_state and atom is not None and self.state.places[atom].buffers == {self.let.state}
@@ -427,7 +428,7 @@ class Cover:
         whole = _shape(term)
         if len({f.type.shape for f in (*numerator, *denominator)}) > 1 and numerator:
             # Small factors first: what they make is small.
-            numerator.sort(key=lambda f: f.type.shape == whole)
+            numerator.sort(key=lambda f: (f.type.shape == PER_FIRST, f.type.shape == whole))
             first = numerator[0].type.shape
             ready = [f for f in denominator if _fits(f, first)] if first != whole else []
             denominator = [f for f in denominator if f not in ready]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from optdsl.ir.nodes import Const, DType, Expr, Op, Rate, add, children, div, mul, power, sub, with_children
+from optdsl.ir.nodes import PER_FIRST, Const, DType, Expr, Op, Rate, add, children, div, mul, power, sub, with_children
 
 ONE = Const(1)
 
@@ -225,7 +225,7 @@ def _add_coefficients(a: Coefficient, b: Coefficient) -> Coefficient:
 def from_term(term: Term) -> Expr:
     """Back to operations: factors first, the scalar last (so that it can be folded into ``alpha`` or ``value``)."""
     result: Expr | None = None
-    powers = _with_squares(term.numerator)
+    powers = _with_squares(_first_last(term.numerator))
     for factor in powers:
         result = factor if result is None else mul(result, factor)
     c = term.coefficient
@@ -233,7 +233,7 @@ def from_term(term: Term) -> Expr:
         if not term.denominator:
             return c.expr
         result, c = c.expr, Coefficient()
-    for factor in term.denominator:
+    for factor in _first_last(term.denominator):
         result = div(result, factor)
     if c.numerator:
         result = mul(c.magnitude, result)
@@ -255,8 +255,17 @@ def _with_squares(factors: tuple[Expr, ...]) -> tuple[Expr, ...]:
     return tuple(result)
 
 
+def _first_last(factors: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """``factors``, those per index of the first dimension last: they fit with what has rows."""
+    return tuple(sorted(factors, key=lambda f: f.type.shape == PER_FIRST))
+
+
+def _is_per_first(term: Term) -> bool:
+    return not term.is_scalar and all(f.type.shape == PER_FIRST for f in (*term.numerator, *term.denominator))
+
+
 def from_sum(terms: Sum) -> Expr:
-    first, *rest = terms
+    first, *rest = sorted(terms, key=_is_per_first)
     result = from_term(first)
     for term in rest:
         if term.coefficient.negative:
