@@ -115,7 +115,7 @@ def _number(state: ast.State, subject: CheckedOptimizer) -> Iterator[Diagnostic]
             "E510",
             f"`{shown}` is a number, and has no first value",
             state.name.span,
-            help=f"write `{first} ← 0`; in the first step, where its value does not count, `t = 1`",
+            help=f"write `{first} ← 0`; where that value must not count, ask for the first step by `if t = 1`",
             labels=(Label(targets[0].span, "a number is assigned"),),
         )
 

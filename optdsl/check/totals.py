@@ -23,8 +23,21 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
                     yield _misplaced(total, f"`{total.function}` is not taken over all parameters", _MEND)
         if not isinstance(stmt, ast.Assign):
             yield from _conditional((stmt,), "under a condition or in a loop")
+    for expr in _outside(subject.optimizer):
+        for total in _totals(expr):
+            yield _misplaced(total, "a reduction over all parameters outside the step", "take it in a line of the step")
     for function in walk.called(body, subject.functions):
         yield from _conditional(function.body, "in a function")
+
+
+def _outside(optimizer: ast.Optimizer) -> Iterator[ast.Expr]:
+    """The expressions that are evaluated of one parameter: before its first step, or after the last."""
+    for declaration in optimizer.inputs:
+        yield from (constraint.condition for constraint in declaration.constraints)
+    for state in optimizer.states:
+        yield from (expr for expr in (state.value, state.condition, state.shape) if expr is not None)
+    if optimizer.returns is not None:
+        yield optimizer.returns
 
 
 _MEND = "sum, min and max are: the norm of all parameters is `√s` with `s ← sum(x², over all parameters)`"

@@ -249,6 +249,7 @@ MENDED: dict[str, Edits] = {
         ("        if t > 10\n", "        s ← sum(m_t², over all parameters)\n        if t > 10\n"),
         ("+ sum(m_t², over all parameters)\n        else", "+ s\n        else"),
     ),
+    "types/total_before_the_first_step": ((", over all parameters) (scale)", ", over all) (scale)"),),
     "types/norm_of_all_parameters": (("norm(m_t, over all parameters)", "√sum(m_t², over all parameters)"),),
     "inputs/constraints_on_shape": ((" where dim(θ_0) = 2", " where γ ≥ 0"), ("parameters", "θ_0")),
     "inputs/named_parameters": (("(weights) = 0", "(params)"), ("{shape}", "{params}")),

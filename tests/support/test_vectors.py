@@ -37,6 +37,7 @@ optimizer Descent:
     return θ_t
 """
 TWICE = "u_t ← g_t @ g_tᵀ @ g_t"
+PRODUCT = "u_t ← g_t + V_{t-1}"
 SHAPES = ((3,), (), (0,), (1,))
 
 
@@ -78,6 +79,7 @@ def test_refused(tmp_path: Path, step: str, state: str, shape: tuple[int, ...]) 
 @pytest.mark.parametrize(
     "step",
     [
+        PRODUCT,
         "u_t ← g_t / mean(g_t², over all but first)",
         "u_t ← mean(g_t, over cols) @ mean(g_t, over rows)",
         "u_t ← { g_t @ g_tᵀ @ g_t   if dim(g_t) > 1\n      { g_t otherwise",
@@ -91,7 +93,8 @@ def test_refused(tmp_path: Path, step: str, state: str, shape: tuple[int, ...]) 
 )
 def test_taken(tmp_path: Path, step: str, shape: tuple[int, ...]) -> None:
     param = torch.nn.Parameter(torch.ones(shape))
-    optimizer = made(tmp_path, step)([param])
+    state = "V_0 ← sum(θ_0², over cols) @ sum(θ_0², over rows) (v)" if step == PRODUCT else ""
+    optimizer = made(tmp_path, step, state)([param])
     param.grad = torch.ones(shape)
     optimizer.step()
 

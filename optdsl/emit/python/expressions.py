@@ -12,6 +12,7 @@ from optdsl.ir.nodes import (
     Const,
     DType,
     Expr,
+    Extent,
     Grad,
     Hyper,
     Op,
@@ -168,7 +169,8 @@ class TensorPrinter(HostPrinter):
                 operand = a if a.type.is_tensor else Op("full", (a,))
                 return reduction(op, self(operand)), _ATOM
             case Op("matmul", (a, b)):
-                return f"{self.within(a, _PRODUCT)} @ {self.within(b, _SIGN)}", _PRODUCT
+                symbol = "*" if a.type.shape.cols is Extent.ONE else "@"
+                return f"{self.within(a, _PRODUCT)} {symbol} {self.within(b, _SIGN)}", _PRODUCT
             case Op("orthonormal" | "matrix_power" as op, args):
                 return f"matrices.{op}({', '.join(self(a) for a in args)})", _ATOM
             case Op("identity", (a,)):
