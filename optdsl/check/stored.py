@@ -6,12 +6,12 @@ what it does at one entry follows from that entry.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from optdsl.check import walk
 from optdsl.check.model import Buffer, CheckedOptimizer, Local, Parameter
-from optdsl.check.vocabulary import PARAM_FACTS, reduces
+from optdsl.check.vocabulary import MATRIX_FUNCTIONS, PARAM_FACTS, reduces
 from optdsl.ir.nodes import FULL, Rate
 from optdsl.source import Diagnostic, Label, Span
 from optdsl.syntax import ast
@@ -93,7 +93,7 @@ def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
     yield from _Statements(subject, first).block(subject.optimizer.body, None)
     bodies = [subject.optimizer.body, *(f.body for f in walk.called(subject.optimizer.body, subject.functions))]
     for expr in (expr for body in bodies for expr in walk.expressions(body)):
-        what = _of_the_whole(expr)
+        what = _of_the_whole(expr, subject.functions)
         if what:
             yield _whole(what, expr.span, first)
 
@@ -174,9 +174,13 @@ def _whole(what: str, span: Span, loop: ast.ForSupport) -> Diagnostic:
     )
 
 
-def _of_the_whole(expr: ast.Expr) -> str:
+def _of_the_whole(expr: ast.Expr, functions: Mapping[str, ast.Function]) -> str:
     """What ``expr`` asks of a tensor as a whole, in words; "" if it works element by element."""
     match expr:
+        case ast.Call(function=name) if name in functions and walk.is_procedure(functions[name], functions):
+            return f"`{name}`, a function of whole matrices,"
+        case ast.Call(function=function) if function in MATRIX_FUNCTIONS and function != "transpose":
+            return f"`{function}`, a function of whole matrices,"
         case ast.Call() if reduces(expr):
             return "a reduction"
         case ast.Call(function="transpose") | ast.Unary(op="transpose"):

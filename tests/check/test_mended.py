@@ -141,6 +141,7 @@ MENDED: dict[str, Edits] = {
     "sections/no_gradient": (("γ θ_{t-1}", "γ ∇f_t(θ_{t-1})"),),
     "sections/parameter_never_updated": (("0.1 g_t\n", f"0.1 g_t\n        {USE}\n"),),
     "sections/no_step": (("return θ_t", STEP),),
+    "stored/procedure": (("    repeat k times\n        x ← x + x\n    return x", "    return k x"),),
     "stored/update_outside_loop": (
         (
             "        m_t ← 0.9 m_{t-1} + g_t\n        for i in support(g_t) do",
