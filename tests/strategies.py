@@ -11,7 +11,7 @@ selects, aliases, versions read after newer ones were assigned, and every operat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -48,6 +48,7 @@ from optdsl.ir.nodes import (
     Stmt,
     Time,
     add,
+    children,
     div,
     mul,
     power,
@@ -426,7 +427,7 @@ class _Builder:
         else:
             value, bound = self.real(scope, self.rate(key), depth)
         shaped_as_param = self.rate(key) is Rate.ELEMENT and key not in STATISTICS
-        if self.spelled and shaped_as_param and not {Param(), GRADIENT} & {*walk(value)}:
+        if self.spelled and shaped_as_param and not {Param(), GRADIENT} & {*_elements(value)}:
             # in a spec a state is a tensor because it is assigned one that is not made from itself alone
             value, bound = add(value, Param()), bound + STATE_BOUND
         self.lost = None
@@ -577,6 +578,14 @@ def states(draw: st.DrawFn, beyond: bool = False) -> tuple[State, ...]:
     ]
     numbers = [State(NUMBER_STATE, SYMBOLS[NUMBER_STATE], Rate.TENSOR, ONE)] if draw(st.booleans()) else []
     return (*tensors, *scalars, *small, *numbers)
+
+
+def _elements(value: Expr) -> Iterator[Expr]:
+    """What makes ``value`` a tensor: all that it reads but for what is reduced to a number."""
+    yield value
+    if value.type.is_tensor:
+        for child in children(value):
+            yield from _elements(child)
 
 
 def _assigned_by(block: Block) -> set[str | None]:

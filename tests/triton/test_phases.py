@@ -206,7 +206,7 @@ def test_where_there_is_no_kernel(tmp_path: Path) -> None:
     spec = tmp_path / "whitened.opt"
     spec.write_text(
         "optimizer Whitened:\n    input:\n        γ (lr) = 1e-2\n\n    for t = 1 to … do\n        g_t ← ∇f_t(θ_{t-1})\n"
-        "        θ_t ← θ_{t-1} - γ g_t @ g_tᵀ @ g_t\n\n    return θ_t\n",
+        "        θ_t ← θ_{t-1} - γ g_t @ g_tᵀ @ g_t / ‖g_t‖\n\n    return θ_t\n",
         encoding="utf-8",
     )
     with pytest.raises(RuntimeError, match="`fused=True` is not available for Whitened: it multiplies matrices"):
