@@ -66,6 +66,19 @@ def _returned(expr: ast.Expr, subject: CheckedOptimizer) -> Iterator[Diagnostic]
     """What is returned is known after the step: it is made of θ_t, states, inputs and ``t``."""
     shown = expr.span.text if expr.span is not None else ""
     match expr:
+        case ast.Tuple(items=()):
+            yield Diagnostic("E606", "`return` of nothing", expr.span, help="end the optimizer with `return θ_t`")
+        case ast.Tuple(items=items):
+            parameter = display(PARAMETER, ast.Time.NOW)
+            has_parameter = any(isinstance(i, ast.Name) and i.symbol == PARAMETER for i in items)
+            yield Diagnostic(
+                "E607",
+                f"an optimizer returns `{parameter}` alone, not {len(items)} values",
+                expr.span,
+                note="the states are kept in any case",
+                help=f"write `return {parameter}`",
+                fix=Fix(expr.span, parameter) if has_parameter else None,
+            )
         case ast.Name(symbol=symbol, time=ast.Time.PREVIOUS) if symbol == PARAMETER or symbol in subject.table.buffers:
             now = display(symbol, ast.Time.NOW)
             fix = Fix(expr.span, now)

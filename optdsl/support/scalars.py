@@ -80,6 +80,14 @@ def rounded(x: Scalar, dtype: torch.dtype) -> Scalar:
     return torch.tensor(x, dtype=dtype).item()
 
 
+def tensor(x: Scalar, like: Tensor) -> Tensor:
+    """``x`` as a tensor on the device of ``like``, of at least single precision."""
+    if isinstance(x, Tensor):
+        return x
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    return torch.full((), x, dtype=dtype, device=like.device)
+
+
 def full_like(tensor: Tensor, x: Scalar, dtype: torch.dtype | None = None) -> Tensor:
     """``x`` everywhere, in ``tensor``'s shape and (unless given) dtype; autograd follows ``x``."""
     dtype = dtype or tensor.dtype

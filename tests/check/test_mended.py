@@ -137,6 +137,8 @@ MENDED: dict[str, Edits] = {
     "sections/returns_an_earlier_value": (("2 θ_{t-1} - z_t\n", "2 θ_t - z_t\n"),),
     "sections/returns_a_number": (("return γ", "return γ θ_t"),),
     "sections/returns_something_else": (("return g_t", "return θ_t"),),
+    "sections/returns_several": (("θ_t, m_t", "θ_t"),),
+    "sections/returns_nothing": (("return", "return θ_t"),),
     "sections/return_inside": (("    return θ_t\n        ", "    g_t ← 0 g_t\n        "),),
     "sections/no_gradient": (("γ θ_{t-1}", "γ ∇f_t(θ_{t-1})"),),
     "sections/parameter_never_updated": (("0.1 g_t\n", f"0.1 g_t\n        {USE}\n"),),

@@ -114,6 +114,17 @@ def _may_be_tensor(x: Expr) -> bool:
     return any(n.type.rate > Rate.GROUP for n in walk(x) if not isinstance(n, Op | Present))
 
 
+def is_tensor_always(x: Expr) -> bool:
+    """Whether a scalar is a tensor whichever way the host goes, if all that are kept at this rate are tensors."""
+    match x:
+        case Op("select", (condition, a, b)) if condition.type.rate < Rate.TENSOR:
+            return is_tensor_always(a) and is_tensor_always(b)
+        case Op(op, args) if op not in REDUCTIONS and op != "select":
+            return any(is_tensor_always(a) for a in args)
+        case _:
+            return x.type.rate >= Rate.TENSOR
+
+
 def _is_quotient(x: Expr) -> bool:
     return isinstance(x, Op) and x.op in ("mul", "div")
 

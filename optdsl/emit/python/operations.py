@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from optdsl.emit.python.expressions import HostPrinter, reduction
+from optdsl.emit.python.expressions import HostPrinter, is_tensor_always, reduction
 from optdsl.ir.instructions import Branch, Code, Instruction, instructions
 from optdsl.ir.nodes import CASTS, MATRIX_OPERATIONS, REDUCTIONS, DType, Expr, Op, Rate
 
@@ -96,7 +96,7 @@ class LoopPrinter:
             case "maximum" | "minimum" if not i.in_place:
                 return f".{i.op}({rest[0]})"
             case "add" if scaled_on_device(i):
-                return f".addcmul{suffix}({rest[0]}, {self.scalar(i.scalars[0])})"
+                return f".addcmul{suffix}({rest[0]}, {self.on_device(i.scalars[0])})"
             case "sub" | "mul" | "div" | "pow" | "add" | "addcmul" | "addcdiv" | "lerp":
                 return f".{i.op}{suffix}({', '.join((*rest, *self.scalar_arguments(i)))})"
             case op if op in _OF_ONE_TENSOR or op in ("logical_not", "clone"):
@@ -114,7 +114,9 @@ class LoopPrinter:
 
     def statement(self, i: Instruction) -> str:
         method = self.method(i)
-        if i.op in ("scalar", "transpose", "call", "copy_like"):
+        if i.op == "scalar":
+            return f"{i.target} = {self.on_device(i.scalars[0])}"
+        if i.op in ("transpose", "call", "copy_like"):
             return f"{i.target} = {whole(i, [self.scalar(s) for s in i.scalars])}"
         if i.op == "assign":
             return f"{plural(i.target)}[i].copy_({self.scalar(i.scalars[0])})"
@@ -135,6 +137,11 @@ class LoopPrinter:
         if method is not None:
             return f"{i.target} = {i.operands[0]}{method}"
         return f"{i.target} = {self.function(i)}"
+
+    def on_device(self, x: Expr) -> str:
+        """``x``, which follows from tensors, as a tensor also where a branch makes it a number of the host."""
+        text = self.scalar(x)
+        return text if is_tensor_always(x) else f"scalars.tensor({text}, param)"
 
     def function(self, i: Instruction) -> str:
         """A call of a function, or an operator, without the assignment."""

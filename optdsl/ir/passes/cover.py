@@ -295,7 +295,11 @@ class Cover:
         layout = "".join("t" if is_tensor(x) else "s" for x, _ in parts)
         tensors = self.values(*((x, r) for x, r in parts if is_tensor(x)))
         scalars = tuple(x for x, _ in parts if not is_tensor(x))
-        return self.emit("where", tensors, scalars, role, layout, can_reuse=False)
+        result = self.emit("where", tensors, scalars, role, layout, can_reuse=False)
+        if is_tensor(c):
+            return result
+        # The condition may turn out to be a number of the host; then the result is one of the operands itself.
+        return replace(result, buffers=frozenset[str]().union(*(t.buffers for t in tensors)), owned=False)
 
     def choose(self, c: Expr, a: Expr, b: Expr, role: str) -> Place:
         """``a if c else b`` by a scalar that the host knows; both have been computed."""
