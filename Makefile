@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test lint types generated drift clean
+.PHONY: demo test fuzz lint types generated drift clean
 
 demo: $(READY)
 	$(BIN)/optdsl compile specs/adam.opt
@@ -14,6 +14,10 @@ demo: $(READY)
 
 test: lint types drift
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+# The tests that draw their examples, with other examples each time.
+fuzz: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m hypothesis --hypothesis-profile random
 
 lint: $(READY)
 	$(BIN)/ruff check

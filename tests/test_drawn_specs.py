@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from optdsl.check import analyse
 from optdsl.emit.latex import latex
@@ -27,14 +27,14 @@ def no_imports(statement: ast.Import) -> ast.Module | Diagnostic:
 
 
 @given(unfiltered_cases(programs(spelled=True) | programs(spelled=True, beyond=True)))
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100)
 def test_a_drawn_spec_means_what_was_drawn(drawn: Case) -> None:
     """Text → parse → analyse → lower → interpret."""
     assert_means_what_was_drawn(spec(drawn.program), drawn)
 
 
 @given(unfiltered_cases(programs(spelled=True) | programs(spelled=True, beyond=True)))
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50)
 def test_functions_change_no_meaning(drawn: Case) -> None:
     assert_means_what_was_drawn(with_functions(spec(drawn.program)), drawn)
 
@@ -62,7 +62,7 @@ def assert_means_what_was_drawn(module: ast.Module, drawn: Case) -> None:
 
 @pytest.mark.parametrize("notation", [ASCII, LATEX], ids=["ascii", "latex"])
 @given(program=programs(spelled=True) | programs(spelled=True, beyond=True))
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50)
 def test_a_drawn_spec_is_the_same_in_every_notation(notation: Notation, program: Program) -> None:
     module = spec(program)
     text = unparse(module, notation)

@@ -360,7 +360,7 @@ def assert_prints_itself(one: Unit) -> None:
     assert module is not None and unparse(module) == text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(SPECS), st.lists(st.sampled_from(TRANSFORMS), unique=True, max_size=4))
 def test_any_transforms_of_any_optimizer(path: Path, transforms: list[str]) -> None:
     """All but those that bring the same argument can be stacked, in any order."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -85,7 +85,7 @@ def test_each_damage_is_mended(name: str) -> None:
 
 
 @given(st.sets(st.sampled_from(sorted(DAMAGES)), min_size=2, max_size=6))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 def test_several_damages_are_mended_together(names: set[str]) -> None:
     text = SPEC
     for name in sorted(names):
@@ -94,7 +94,7 @@ def test_several_damages_are_mended_together(names: set[str]) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 def test_any_text(data: st.DataObject) -> None:
     """Mending ends, leaves nothing to mend, and what could be parsed still can."""
     text = data.draw(st.sampled_from([SPEC, *(path.read_bytes().decode("utf-8") for path in BROKEN)]))

@@ -49,7 +49,7 @@ def load(statement: ast.Import) -> ast.Module | Diagnostic:
     return module
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(damaged())
 def test_damaged_specs(text: str) -> None:
     parsed = parse(Source("damaged.opt", text))

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
@@ -205,7 +205,7 @@ def test_adamw_as_its_paper_says_it() -> None:
 
 
 @given(st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25)
 def test_statements_left_out_are_found(data: st.DataObject) -> None:
     """Whatever line of a step goes, both directions tell, and every changed line is told once."""
     lines = BASE.splitlines(keepends=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import Phase, assume, given, settings
 
 from optdsl.emit.python import PythonFunctions, emit_functions, fact_argument, hyperparameters, reads_step
 from optdsl.ir import interpret
@@ -32,10 +32,7 @@ from tests.strategies import Case, cases
 
 RANDOM = settings(
     max_examples=150,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
     phases=(Phase.generate,),
-    report_multiple_bugs=False,
 )
 
 PASSES: dict[str, Callable[[Program], Program]] = {

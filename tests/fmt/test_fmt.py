@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
@@ -82,14 +82,14 @@ def assert_formats(text: str, notation: Notation) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 def test_a_disturbed_spec(data: st.DataObject) -> None:
     text = data.draw(disturbed(data.draw(st.sampled_from(TEXTS))))
     assert_formats(text, data.draw(st.sampled_from(list(NOTATIONS.values()))))
 
 
 @given(st.data())
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15)
 def test_a_drawn_spec(data: st.DataObject) -> None:
     text = data.draw(disturbed(unparse(spec(data.draw(programs(spelled=True))))))
     assert_formats(text, data.draw(st.sampled_from(list(NOTATIONS.values()))))

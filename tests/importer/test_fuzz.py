@@ -95,7 +95,7 @@ def test_mutated_boxes(seed: int) -> None:
 
 
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=40))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_pieces_in_any_order(pieces: list[str]) -> None:
     assert_read_or_refused(r"\begin{aligned} x \leftarrow " + " ".join(pieces))
 

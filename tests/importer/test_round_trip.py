@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from optdsl.compiler import check_files
 from optdsl.emit.latex import annotated
@@ -108,7 +108,7 @@ def test_everything_that_a_box_does_not_show() -> None:
 
 
 @given(programs(spelled=True))
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150)
 def test_a_drawn_spec(program: Program) -> None:
     (optimizer,) = spec(program).optimizers
     assert_round_trip(optimizer)

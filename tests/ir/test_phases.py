@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 
 from optdsl.emit.python import selected
 from optdsl.ir.cost import costs
@@ -73,11 +73,7 @@ def test_jobs_read_what_is_there(name: str) -> None:
 @given(programs(beyond=True).filter(lambda program: not obstacles(program)))
 @settings(
     max_examples=100,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
     phases=(Phase.generate,),
-    database=None,
-    derandomize=True,
 )
 def test_jobs_of_drawn_programs_read_what_is_there(program: Program) -> None:
     assert_sound(schedule_of(program))

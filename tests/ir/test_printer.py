@@ -61,7 +61,7 @@ def test_a_program():
 
 
 @given(programs())
-@settings(max_examples=50, deadline=None, database=None)
+@settings(max_examples=50)
 def test_every_statement_of_every_program_has_a_line(program):
     text = program_text(program)
     assert len(text.splitlines()) > len(list(statements(program.body)))

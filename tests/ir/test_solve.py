@@ -73,7 +73,7 @@ def linear(draw: st.DrawFn) -> Expr:
     return value
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(linear(), st.booleans())
 def test_an_inverse_goes_back(value: Expr, flag: bool) -> None:
     rng = np.random.default_rng(3)

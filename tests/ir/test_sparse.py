@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 
 from optdsl.compiler import check_files
 from optdsl.ir import interpret
@@ -62,8 +62,6 @@ def unchanged(program: Program, case: Case, first: bool) -> bool:
 @given(case=cases())
 @settings(
     max_examples=300,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
     phases=(Phase.generate,),
 )
 def test_what_is_said_to_stay_stays(case: Case) -> None:

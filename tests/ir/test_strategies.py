@@ -32,7 +32,7 @@ from tests.ir_samples import ADAM, SGD
 from tests.strategies import Case, cases, is_stable, perturbed, programs
 from tests.wellformed import assert_wellformed
 
-QUICK = settings(max_examples=100, deadline=None, database=None)
+QUICK = settings(max_examples=100)
 
 
 def expressions(program: Program):
@@ -86,7 +86,7 @@ def test_every_operation_and_every_shape_is_drawn():
 
 def test_drawn_programs_shrink_to_few_statements():
     has_floor = lambda p: any(isinstance(e, Op) and e.op == "floor" for e in expressions(p))  # noqa: E731
-    program = find(programs(), has_floor, settings=settings(max_examples=1000, deadline=None, database=None))
+    program = find(programs(), has_floor, settings=settings(max_examples=1000))
     assert len(list(statements(program.body))) <= 8
 
 

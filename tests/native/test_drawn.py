@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import Phase, assume, given, settings
 
 from optdsl.ir import interpret
 from tests.emit.test_random_programs import decides_presence_on_device
@@ -14,11 +14,7 @@ from tests.strategies import Case, cases
 
 FEW = settings(
     max_examples=40,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
     phases=(Phase.generate,),
-    database=None,
-    derandomize=True,
 )
 
 

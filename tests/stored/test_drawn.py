@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import Phase, assume, given, settings
 
 from optdsl.compiler import _support
 from optdsl.emit.native import emit_native
@@ -25,11 +25,7 @@ SUPPORT = _support()
 def drawn(examples: int) -> settings:
     return settings(
         max_examples=examples,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
         phases=(Phase.generate,),
-        database=None,
-        derandomize=True,
     )
 
 

@@ -126,7 +126,7 @@ def examine(text: str) -> Parsed:
     return parsed
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(RANDOMS, st.integers(20, 200))
 def test_text_drawn_from_the_grammar_is_read(random: Random, budget: int) -> None:
     text = written(random, derive(random, "start", budget))
@@ -160,19 +160,19 @@ def mutate(random: Random, text: str, edits: int) -> str:
     return text
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(RANDOMS, st.sampled_from(spec_names()), st.integers(1, 12))
 def test_mutated_specs_are_only_reported(random: Random, name: str, edits: int) -> None:
     examine(mutate(random, spec_text(name), edits))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(RANDOMS, st.integers(10, 60), st.integers(1, 8))
 def test_mutated_text_of_the_grammar_is_only_reported(random: Random, budget: int, edits: int) -> None:
     examine(mutate(random, written(random, derive(random, "start", budget)), edits))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from(MUTANTS), max_size=60).map(" ".join) | st.text(max_size=80))
 def test_soup_is_only_reported(text: str) -> None:
     examine(text)

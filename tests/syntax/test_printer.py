@@ -226,6 +226,6 @@ def composed(draw: st.DrawFn, inner: st.SearchStrategy[ast.Expr]) -> ast.Expr:
 
 @pytest.mark.parametrize("notation", [UNICODE, ASCII, LATEX], ids=["unicode", "ascii", "latex"])
 @given(tree=st.recursive(leaves, composed, max_leaves=12))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_expression_is_read_back(notation, tree):
     assert expression(unparse(tree, notation)) == tree

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 
 from optdsl.ir import interpret
 from optdsl.ir.passes.folds import obstacles
@@ -15,11 +15,7 @@ from tests.triton.harness import Package
 
 FEW = settings(
     max_examples=60,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
     phases=(Phase.generate,),
-    database=None,
-    derandomize=True,
 )
 
 

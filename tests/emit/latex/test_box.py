@@ -167,7 +167,7 @@ def test_hostile_text_is_only_text(text):
 
 
 @given(st.text(max_size=20))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_text_is_only_text(text):
     assert_harmless(rf"\text{{{escaped(text)}}}")
 
@@ -209,7 +209,7 @@ def assert_harmless(text: str) -> None:
 
 
 @given(programs(spelled=True))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_box_of_a_drawn_spec_is_balanced(program):
     text = latex(spec(program).optimizers[0])
     assert '"' not in text and "\n\n" not in text
