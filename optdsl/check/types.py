@@ -532,7 +532,7 @@ class TypeChecker:
 
     def fact(self, expr: ast.Call) -> None:
         """Checks ``rows(X)`` and the like: what they are asked of is a tensor, shaped as θ where that is needed."""
-        (operand,) = expr.arguments
+        operand = expr.arguments[0]
         type = self.tensor(operand, f"an argument of `{expr.function}`")
         if type is not None and expr.function not in ("rows", "cols") and type.shape != FULL:
             self.error(

@@ -37,6 +37,7 @@ MENDED: dict[str, Edits] = {
     "names/unknown_function": (("heaviside", "sign"),),
     "names/misspelt_function": (("square(", "squared("),),
     "names/arguments_of_max": (("max(g_t)", "max(g_t, 0)"),),
+    "names/arguments_of_dim": (("dim(θ_{t-1}, 2)", "dim(θ_{t-1})"),),
     "names/arguments_of_function": (("g_t, γ", "g_t; γ"),),
     "names/function_sees_arguments_alone": (("scaled(x)", "scaled(x; γ)"), ("scaled(g_t)", "scaled(g_t; γ)")),
     "names/one_python_name": (("(m_hat)", "(exp_avg)"),),

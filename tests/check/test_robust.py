@@ -19,7 +19,10 @@ from tests.wellformed import assert_wellformed
 
 ROOT = Path(__file__).parent.parent.parent
 WORD = re.compile(r"[^\W\d]\w*[\u0300-\u036f]?(?:_\{[^}]*\})?(?:\^[a-z]+)?")
-SPECS = (*sorted(ROOT.glob("specs/*.opt")), ROOT / "tests" / "edits.opt")
+SPECS = (
+    *(p for folder in ("specs", "specs/zoo", "tests/beyond") for p in sorted(ROOT.glob(f"{folder}/*.opt"))),
+    ROOT / "tests" / "edits.opt",
+)
 TEXTS = tuple(path.read_text(encoding="utf-8") for path in SPECS)
 
 
@@ -49,7 +52,7 @@ def load(statement: ast.Import) -> ast.Module | Diagnostic:
     return module
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(damaged())
 def test_damaged_specs(text: str) -> None:
     parsed = parse(Source("damaged.opt", text))
