@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-
-from optdsl.emit.lines import folded
 from optdsl.emit.native import emit_native
 from optdsl.emit.python.expressions import TensorPrinter
+from optdsl.emit.templates import template, tuple_text
 from optdsl.emit.triton import emit_kernel
 from optdsl.ir.nodes import Call, Expr, Hyper, Op, Param, Program, StateValue, children, walk
 from optdsl.ir.passes.segments import Made, Piece, Segment, segment_modules
@@ -35,7 +32,7 @@ def _runner(program: Program, module: str, pieces: Sequence[Piece], backend: str
     kernels = [f"_{name}_{backend}" for name in segment_modules(program, module)]
     made = [piece for piece in pieces if isinstance(piece, Made)]
     texts = {piece.name: _text(piece.value) for piece in made}
-    return _template().render(
+    return template("fused/segments.py.jinja").render(
         name=program.name,
         module=module,
         functions=sorted({f"_{n.function}" for piece in made for n in walk(piece.value) if isinstance(n, Call)}),
@@ -62,8 +59,8 @@ def _pieces(pieces: Sequence[Piece], kernels: Sequence[str]) -> Iterator[str]:
         scalars = piece.program.counts_steps or piece.program.scalar_states
         arguments = [
             f"{kernel}.fused_step",
-            f"states={_python(states)}",
-            *([f"makes={_python(piece.makes)}"] if piece.makes else []),
+            f"states={tuple_text(states)}",
+            *([f"makes={tuple_text(piece.makes)}"] if piece.makes else []),
             *(["reads_grad=True"] if piece.reads_grad else []),
             *(["counts_steps=True"] if piece.program.counts_steps else []),
             *(["advances=True"] if scalars and not waiting else []),
@@ -108,23 +105,3 @@ def _name(x: Expr) -> str:
         case Hyper(name):
             return f'hypers["{name}"]'
     raise TypeError(f"no list or hyperparameter: {x!r}")
-
-
-def _python(names: Sequence[str]) -> str:
-    """A tuple of strings, as ruff format would have it."""
-    return "(" + ", ".join(f'"{name}"' for name in names) + ("," if len(names) == 1 else "") + ")"
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("optdsl.emit.fused", ""),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.globals.update(python=_python)
-    environment.filters["folded"] = folded
-    return environment.get_template("segments.py.jinja")

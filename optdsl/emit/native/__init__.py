@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
-from functools import cache
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from optdsl.emit.fused.conditions import Flags, is_flag
 from optdsl.emit.fused.names import Names
 from optdsl.emit.native.elements import Elements
 from optdsl.emit.native.printer import flag_text
 from optdsl.emit.native.scalars import Scalars
+from optdsl.emit.templates import template
 from optdsl.emit.triton.printer import host_text
 from optdsl.ir.instructions import Code, instructions
 from optdsl.ir.nodes import Expr, Present, Program, State, statements
@@ -81,7 +78,7 @@ def emit_native(program: Program) -> str:
     prelude = [part for line in scalars.lines() for part in _fitted(line)]
     scalar_states = scalars.scalar_states()
     conditions = [c.name for c in scalars.columns.values() if c.is_condition]
-    source = _template("kernel.c.jinja").render(
+    source = template("native/kernel.c.jinja").render(
         name=program.name,
         lists=lists,
         tensors=tensors,
@@ -100,7 +97,7 @@ def emit_native(program: Program) -> str:
     )
     host = [(flag, host_text(x, absentable)) for x, flag in flags.by_expression.items()]
     words = set(re.findall(r"\w+", " ".join([source, *(text for _, text in late)])))
-    return _template("kernel.py.jinja").render(
+    return template("native/kernel.py.jinja").render(
         name=program.name,
         module=program.name.lower(),
         source=source,
@@ -146,26 +143,3 @@ def _fitted(line: str) -> list[str]:
     """A line of scalar code as lines that are not too long in the template."""
     indent = line[: len(line) - len(line.lstrip())] + "    "
     return textwrap.wrap(line, 108, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-
-
-def _python(names: Sequence[str]) -> str:
-    """A tuple of strings, as ruff format would have it."""
-    return "(" + ", ".join(f'"{name}"' for name in names) + ("," if len(names) == 1 else "") + ")"
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("optdsl.emit.native", ""),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.globals.update(python=_python)
-    return environment
-
-
-def _template(name: str) -> Template:
-    return _environment().get_template(name)

@@ -6,17 +6,15 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
-from functools import cache, reduce
+from functools import reduce
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from optdsl.emit.lines import folded
 from optdsl.emit.optimizer import signature
 from optdsl.emit.optimizer.checks import check_lines, param_check_lines
 from optdsl.emit.optimizer.quoting import docstring, literal
 from optdsl.emit.optimizer.values import argument_of, group_value, printer, tensor_printer, unpack
 from optdsl.emit.procedures.functions import emit_procedures
 from optdsl.emit.python import emit_functions, emit_switches, hyperparameters, reads_step
+from optdsl.emit.templates import template
 from optdsl.ir.nodes import (
     FULL,
     PER_FIRST,
@@ -68,49 +66,32 @@ def emit_module(program: Program, algorithm: str = "") -> str:
     init_state = list(_init_state(program))
     support = sparse_support(program)
     used = set(re.findall(r"\b(\w+)[.(]", "\n".join([*functions, *parameters, *checks, *param_checks, *init_state])))
-    return (
-        _environment()
-        .get_template("module.py.j2")
-        .render(
-            name=program.name,
-            uses_math="math" in used,
-            bases=bases,
-            support=[*bases, *(name for name in SUPPORT if name in used)],
-            doc=docstring(class_doc(program, algorithm), "    "),
-            attributes=list(_attributes(program)),
-            signature=parameters,
-            defaults=list(signature.defaults(program)),
-            older=list(_older(program)),
-            checks=checks,
-            param_checks=param_checks,
-            unpacked=list(unpack(program, hyperparameters(program))),
-            hyperparameters=list(_hyperparameters(program)),
-            state_keys=_state_keys(program),
-            init_state=init_state,
-            check_sparse=list(_check_sparse(program, support)),
-            updates_rows=None if program.stored_only or support.rows == FALSE else printer(program)(support.rows),
-            variants=[*map(_defined, variants), "None", "None"][:4],
-            switches=[_defined(function) for function in switches],
-            functions=[function.strip("\n") for function in functions],
-        )
+    return template("optimizer/module.py.jinja").render(
+        name=program.name,
+        uses_math="math" in used,
+        bases=bases,
+        support=[*bases, *(name for name in SUPPORT if name in used)],
+        doc=docstring(class_doc(program, algorithm), "    "),
+        attributes=list(_attributes(program)),
+        signature=parameters,
+        defaults=list(signature.defaults(program)),
+        older=list(_older(program)),
+        checks=checks,
+        param_checks=param_checks,
+        unpacked=list(unpack(program, hyperparameters(program))),
+        hyperparameters=list(_hyperparameters(program)),
+        state_keys=_state_keys(program),
+        init_state=init_state,
+        check_sparse=list(_check_sparse(program, support)),
+        updates_rows=None if program.stored_only or support.rows == FALSE else printer(program)(support.rows),
+        variants=[*map(_defined, variants), "None", "None"][:4],
+        switches=[_defined(function) for function in switches],
+        functions=[function.strip("\n") for function in functions],
     )
 
 
 def _defined(function: str) -> str:
     return re.findall(r"def (\w+)", function)[0]
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("optdsl.emit.optimizer"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["folded"] = folded
-    return environment
 
 
 def class_doc(program: Program, algorithm: str) -> str:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from optdsl.emit.lines import folded
 from optdsl.emit.optimizer import signature
@@ -16,6 +13,7 @@ from optdsl.emit.optimizer.quoting import docstring
 from optdsl.emit.optimizer.values import group_value, printer, unpack
 from optdsl.emit.procedures.functions import Writer, emit_procedures, taking_point
 from optdsl.emit.python.expressions import HostPrinter
+from optdsl.emit.templates import template
 from optdsl.ir.nodes import Const, Hyper
 from optdsl.ir.procedures import FlatProgram, expressions, steps
 
@@ -31,38 +29,21 @@ def emit_flat_module(program: FlatProgram, algorithm: str = "") -> str:
     checks = list(check_lines(program))
     init_state = list(_init_state(program))
     used = set(re.findall(r"\b(\w+)[.(]", "\n".join([*functions, *step, *setup, *checks, *init_state])))
-    return (
-        _environment()
-        .get_template("flat.py.j2")
-        .render(
-            name=program.name,
-            uses_math="math" in used,
-            uses_torch="torch" in used,
-            support=["FlatOptimizer", "Point", *(name for name in SUPPORT if name in used)],
-            doc=docstring(class_doc(program, algorithm), "    "),
-            signature=list(signature.signature(program)),
-            computed=list(_computed(program)),
-            defaults=list(signature.defaults(program)),
-            checks=checks,
-            init_state=init_state,
-            setup=setup,
-            step=step,
-            functions=functions,
-        )
+    return template("procedures/flat.py.jinja").render(
+        name=program.name,
+        uses_math="math" in used,
+        uses_torch="torch" in used,
+        support=["FlatOptimizer", "Point", *(name for name in SUPPORT if name in used)],
+        doc=docstring(class_doc(program, algorithm), "    "),
+        signature=list(signature.signature(program)),
+        computed=list(_computed(program)),
+        defaults=list(signature.defaults(program)),
+        checks=checks,
+        init_state=init_state,
+        setup=setup,
+        step=step,
+        functions=functions,
     )
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("optdsl.emit.procedures"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["folded"] = folded
-    return environment
 
 
 def emit_step(program: FlatProgram) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from optdsl.emit.lines import folded
 from optdsl.emit.python.expressions import HostPrinter, MixedPrinter, TensorPrinter
 from optdsl.emit.python.names import Variables
 from optdsl.emit.python.operations import ForeachPrinter, LoopPrinter, branch_lines, plural
+from optdsl.emit.templates import template
 from optdsl.ir.instructions import Code, instructions
 from optdsl.ir.nodes import (
     Block,
@@ -115,17 +113,6 @@ def fact_argument(fact: str) -> str:
 
 
 Assign = Callable[[Let, str], Iterator[str]]
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("optdsl.emit.python"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
 
 
 class _Function:
@@ -356,9 +343,7 @@ class _Function:
         takes_step = self.program.counts_steps if switches else reads_step(self.program)
         presence = {n.key for x in self.read_expressions() for n in walk(x) if isinstance(n, Present)}
         return folded(
-            _environment()
-            .get_template("function.py.j2")
-            .render(
+            template("python/function.py.jinja").render(
                 name=f"{variant}_{self.program.name.lower()}",
                 doc=doc,
                 states=[plural(s.key) for s in self.program.states],

@@ -9,12 +9,12 @@ import itertools
 import re
 import textwrap
 from collections.abc import Iterable
-from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 
 from optdsl.emit.fused.conditions import Flags
 from optdsl.emit.fused.names import Names
+from optdsl.emit.templates import template
 from optdsl.emit.triton import stored
 from optdsl.emit.triton.lines import fitted
 from optdsl.emit.triton.phases import NAMES, PLACES, Kernel, Line, build_phases
@@ -252,20 +252,5 @@ def _wrapped(items: Iterable[str], indent: int = 4) -> str:
     return textwrap.fill(text, 120 - indent, break_long_words=False).replace("\n", "\n" + " " * indent)
 
 
-def _python(names: tuple[str, ...]) -> str:
-    """A tuple of strings, as ruff format would have it."""
-    return "(" + ", ".join(f'"{name}"' for name in names) + ("," if len(names) == 1 else "") + ")"
-
-
-@cache
 def _template(name: str) -> Template:
-    environment = Environment(
-        loader=PackageLoader("optdsl.emit.triton", ""),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.globals.update(wrapped=_wrapped, python=_python, code=_code, imported=_imported)
-    return environment.get_template(name)
+    return template(f"triton/{name}", wrapped=_wrapped, code=_code, imported=_imported)
