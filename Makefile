@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 .PHONY: demo test fuzz lint types generated drift clean
 
@@ -13,11 +14,11 @@ demo: $(READY)
 	PYTHONPATH=. $(BIN)/python examples/digits.py
 
 test: lint types drift
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	$(PYTEST)
 
 # The tests that draw their examples, with other examples each time.
 fuzz: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m hypothesis --hypothesis-profile random
+	$(PYTEST) -m hypothesis --hypothesis-profile random
 
 lint: $(READY)
 	$(BIN)/ruff check

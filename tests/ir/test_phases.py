@@ -71,10 +71,7 @@ def test_jobs_read_what_is_there(name: str) -> None:
 
 
 @given(programs(beyond=True).filter(lambda program: not obstacles(program)))
-@settings(
-    max_examples=100,
-    phases=(Phase.generate,),
-)
+@settings(max_examples=100, phases=(Phase.generate,))
 def test_jobs_of_drawn_programs_read_what_is_there(program: Program) -> None:
     assert_sound(schedule_of(program))
 

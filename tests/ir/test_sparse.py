@@ -60,10 +60,7 @@ def unchanged(program: Program, case: Case, first: bool) -> bool:
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @given(case=cases())
-@settings(
-    max_examples=300,
-    phases=(Phase.generate,),
-)
+@settings(max_examples=300, phases=(Phase.generate,))
 def test_what_is_said_to_stay_stays(case: Case) -> None:
     support = sparse_support(case.program)
     for condition, first in ((support.rows, False), (support.rest, True)):

@@ -23,10 +23,7 @@ SUPPORT = _support()
 
 
 def drawn(examples: int) -> settings:
-    return settings(
-        max_examples=examples,
-        phases=(Phase.generate,),
-    )
+    return settings(max_examples=examples, phases=(Phase.generate,))
 
 
 def compiled(program: Program) -> type[torch.optim.Optimizer]:

@@ -97,6 +97,7 @@ def test_taken(tmp_path: Path, step: str, shape: tuple[int, ...]) -> None:
     optimizer = made(tmp_path, step, state)([param])
     param.grad = torch.ones(shape)
     optimizer.step()
+    assert bool((param < 1).all()) and bool(param.isfinite().all())
 
 
 def test_what_the_spec_says_is_said(tmp_path: Path) -> None:

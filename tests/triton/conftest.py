@@ -1,8 +1,10 @@
-"""Packages of generated kernels: one for Triton's interpreter, one to compile."""
+"""Packages of generated kernels, one for Triton's interpreter and one to compile; how often kernels are launched."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -23,3 +25,19 @@ def interpreted(interpreter: None, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Package:
     return Package(tmp_path_factory.mktemp("compiled"), interpret=False)
+
+
+@pytest.fixture
+def launches(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each kernel has been launched."""
+    from triton.runtime.interpreter import InterpretedFunction
+
+    counts: Counter[str] = Counter()
+    run = InterpretedFunction.run
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        counts[self.fn.__name__] += 1
+        return run(self, *args, **kwargs)
+
+    monkeypatch.setattr(InterpretedFunction, "run", counted)
+    return counts

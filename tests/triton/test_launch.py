@@ -26,22 +26,6 @@ def kernels(interpreted: Package):
     return cache(lambda name: interpreted.add(program(name)))
 
 
-@pytest.fixture
-def launches(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each kernel has been launched."""
-    from triton.runtime.interpreter import InterpretedFunction
-
-    counts: Counter[str] = Counter()
-    run = InterpretedFunction.run
-
-    def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
-        counts[self.fn.__name__] += 1
-        return run(self, *args, **kwargs)
-
-    monkeypatch.setattr(InterpretedFunction, "run", counted)
-    return counts
-
-
 class Tensors:
     """Parameters and everything that Adam keeps for them."""
 

@@ -35,22 +35,6 @@ def sparse_adam(interpreter: None) -> Any:
     return load_fused(spec_of("SparseAdam")).SparseAdam
 
 
-@pytest.fixture
-def launches(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each kernel has been launched."""
-    from triton.runtime.interpreter import InterpretedFunction
-
-    counts: Counter[str] = Counter()
-    run = InterpretedFunction.run
-
-    def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
-        counts[self.fn.__name__] += 1
-        return run(self, *args, **kwargs)
-
-    monkeypatch.setattr(InterpretedFunction, "run", counted)
-    return counts
-
-
 def gradients(params: list[Tensor], seed: int) -> Iterator[Tensor]:
     """Some rows of each parameter, some of them twice, none of some."""
     generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Choices that the host makes: a number may come where a tensor could, or a state itself, which must stay as it is."""
+"""Names that stand for numbers of the host here and for tensors there, and choices between such values."""
 
 from __future__ import annotations
 
@@ -40,8 +40,14 @@ STEPS = {
             r ← log(t)
         m_t ← m_{t-1} + g_t
         θ_t ← θ_{t-1} - γ g_t r""",
+    "versions of one name, of the host and of each tensor": """
+        s ← t + 1
+        m_t ← s g_t
+        s ← 2 t
+        u_t ← s g_t
+        s ← norm(g_t)
+        θ_t ← θ_{t-1} - γ s (m_t + u_t)""",
 }
-
 
 CHOSEN_STATE = """
         m_t ← exp(min(g_t, 1)) / (1 - 0.9^t)
@@ -64,7 +70,7 @@ def assert_variant(variant: str, program: Program) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("step", STEPS)
-def test_a_norm_or_a_number(step: str, variant: str) -> None:
+def test_a_number_or_what_follows_from_tensors(step: str, variant: str) -> None:
     assert_variant(variant, program(STEPS[step]))
 
 
