@@ -32,7 +32,7 @@ from optdsl.render import render_all  # noqa: E402
 GALLERY = ROOT / "docs" / "gallery"
 ERRORS = ROOT / "docs" / "errors.md"
 
-PAGE = """\
+HEAD = """\
 # {name}
 
 {summary}
@@ -54,7 +54,11 @@ PAGE = """\
 ```python
 {signature}
 ```
+"""
 
+PAGE = (
+    HEAD
+    + """
 ## Cost
 
 {unit} read and written by one step, for each configuration that matters; the last column is the least that a
@@ -84,30 +88,11 @@ single pass over memory needs, which is what the fused kernel does.
 
 </details>
 """
+)
 
-FLAT_PAGE = """\
-# {name}
-
-{summary}
-
-```math
-{latex}
-```
-
-## Spec
-
-[`specs/{spec}`](../../specs/{spec})
-
-```
-{text}
-```
-
-## Signature
-
-```python
-{signature}
-```
-
+FLAT_PAGE = (
+    HEAD
+    + """
 ## Code
 
 All parameters are one vector, of which `point` is the parameters and the closure: there is one variant, and no kernel.
@@ -116,6 +101,7 @@ All parameters are one vector, of which `point` is the parameters and the closur
 {code}
 ```
 """
+)
 
 INDEX = """\
 # Gallery

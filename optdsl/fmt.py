@@ -126,13 +126,7 @@ def _keys(module: ast.Module, lines: _Lines) -> dict[Key, int]:
                 if orelse:
                     header((*key, "else"), "else", lines.at(orelse[0].span.start) - 1)
                     block(orelse, (*key, "else"))
-            case (
-                ast.ForElements(body=body)
-                | ast.ForSupport(body=body)
-                | ast.ForRange(body=body)
-                | ast.Repeat(body=body)
-                | ast.While(body=body)
-            ):
+            case ast.Loop(body=body):
                 block(body, key)
 
     def declared(node: ast.Transform | ast.Optimizer, key: Key) -> None:

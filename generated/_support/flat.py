@@ -141,7 +141,7 @@ class FlatOptimizer(torch.optim.Optimizer):
     @staticmethod
     def _minimize(point: Point, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step from ``point``."""
-        raise NotImplementedError
+        raise NotImplementedError  # every compiled class has its own
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self._check_group(defaults)

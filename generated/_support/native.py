@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .arguments import to_float
-from .fused import Bucket
+from .fused import Bucket, is_absent
 from .layout import check_no_overlap, copy_back, is_laid_out, laid_out, walking_strides
 from .native_build import build, load
 
@@ -126,11 +126,6 @@ class NativeOptimizer:
                     values[:] = map(torch.zeros_like, bucket.params)
             for launch in launches(self, bucket, flags):
                 launch.run(self.numbers(bucket.hypers), scale)
-
-
-def is_absent(values: Sequence[Tensor | None]) -> bool:
-    """Whether a state of a bucket has not been assigned so far."""
-    return bool(values) and values[0] is None
 
 
 def launches(optimizer: NativeOptimizer, bucket: Bucket, flags: dict[str, bool]) -> list[Launch]:

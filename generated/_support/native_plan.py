@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .fused import Bucket, GroupPlan
-from .native import Launch, NativeOptimizer, is_absent, launches
+from .fused import Bucket, GroupPlan, is_absent
+from .native import Launch, NativeOptimizer, launches
 
 try:
     from torch._C._dynamo import guards as _guards

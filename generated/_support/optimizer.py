@@ -82,7 +82,7 @@ class BaseOptimizer(torch.optim.Optimizer):
     @staticmethod
     def _hyperparameters(group: dict[str, Any]) -> dict[str, Any]:
         """The scalars that the functions take, by keyword."""
-        raise NotImplementedError
+        raise NotImplementedError  # every compiled class has its own
 
     @staticmethod
     def _state_keys(group: dict[str, Any]) -> Keys:
@@ -96,7 +96,7 @@ class BaseOptimizer(torch.optim.Optimizer):
     @staticmethod
     def _functions() -> tuple[Callable[..., None], Callable[..., None], Callable[..., None], Callable[..., None]]:
         """One step as a function: single-tensor, multi-tensor, capturable and differentiable."""
-        raise NotImplementedError
+        raise NotImplementedError  # every compiled class has its own
 
     @classmethod
     def _check_sparse(cls, group: dict[str, Any]) -> None:

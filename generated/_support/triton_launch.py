@@ -21,7 +21,7 @@ import triton.language as tl  # type: ignore[import-untyped]
 from torch import Tensor
 
 from .arguments import to_float
-from .fused import Bucket
+from .fused import Bucket, is_absent
 from .layout import Strides, check_no_overlap, copy_back, is_laid_out, laid_out, walking_strides
 from .triton_tables import Mirror, block_map, is_capturing, keep_for_graph
 
@@ -149,11 +149,6 @@ def _local(bucket: Bucket) -> Bucket:
     return replace(
         bucket, params=parts(bucket.params), grads=parts(bucket.grads), states=states, steps=parts(bucket.steps)
     )
-
-
-def is_absent(values: Sequence[Tensor | None]) -> bool:
-    """Whether a state of a bucket has not been assigned so far."""
-    return bool(values) and values[0] is None
 
 
 class Plan:

@@ -118,13 +118,7 @@ def _places(body: Body, place: str = "") -> Iterator[tuple[ast.Assign, str]]:
                 for branch in branches:
                     yield from _places(branch.body, f"under `if {unparse(branch.condition)}`")
                 yield from _places(orelse, f"under the `else` of `if {unparse(branches[0].condition)}`")
-            case (
-                ast.ForElements(body=inner)
-                | ast.ForSupport(body=inner)
-                | ast.ForRange(body=inner)
-                | ast.Repeat(body=inner)
-                | ast.While(body=inner)
-            ):
+            case ast.Loop(body=inner):
                 yield from _places(inner, place)
 
 
@@ -254,13 +248,7 @@ def _last_in(stmt: ast.Stmt) -> tuple[list[ast.Assign], bool]:
         case ast.If(branches=branches, orelse=orelse):
             sides = [_last(block) for block in (*(branch.body for branch in branches), orelse)]
             return [stmt for found, _ in sides for stmt in found], all(always for _, always in sides)
-        case (
-            ast.ForElements(body=body)
-            | ast.ForSupport(body=body)
-            | ast.ForRange(body=body)
-            | ast.Repeat(body=body)
-            | ast.While(body=body)
-        ):
+        case ast.Loop(body=body):
             return _last(body)
         case _:
             return [], False

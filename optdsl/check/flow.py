@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from optdsl.check import conditions, walk
 from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, Local, Parameter, SymbolTable, local_key
-from optdsl.check.vocabulary import PARAM_FACTS
-from optdsl.ir.nodes import DType
+from optdsl.ir.nodes import PARAM_FACTS, DType
 from optdsl.source import Diagnostic, Label, Severity
 from optdsl.syntax import ast
 from optdsl.syntax.ast import Time
@@ -71,13 +70,7 @@ class _Flow:
                     self.assigned[local_key(target)] = Assigned(target, True)
             case ast.If():
                 yield from self.branch(stmt)
-            case (
-                ast.ForElements(body=body)
-                | ast.ForSupport(body=body)
-                | ast.ForRange(body=body)
-                | ast.Repeat(body=body)
-                | ast.While(body=body)
-            ):
+            case ast.Loop(body=body):
                 yield from self.block(body)
             case ast.Return(value=value):
                 yield from self.reads(value, stmt)
@@ -312,13 +305,7 @@ def _statement_assigns(stmt: ast.Stmt, symbol: ast.Symbol, facts: frozenset[cond
                         return False
                 facts |= conditions.known(branch.condition, False)
             return _assigns(orelse, symbol, facts)
-        case (
-            ast.ForElements(body=body)
-            | ast.ForSupport(body=body)
-            | ast.ForRange(body=body)
-            | ast.Repeat(body=body)
-            | ast.While(body=body)
-        ):
+        case ast.Loop(body=body):
             return _assigns(body, symbol, facts)
         case _:
             return False

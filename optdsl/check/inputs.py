@@ -16,7 +16,7 @@ from optdsl.check.collect import (
 from optdsl.check.evaluate import evaluate
 from optdsl.check.model import PARAMETER, CheckedOptimizer, Hyperparameter, SymbolTable
 from optdsl.check.suggest import did_you_mean
-from optdsl.check.vocabulary import PARAM_FACTS
+from optdsl.ir.nodes import PARAM_FACTS
 from optdsl.source import Diagnostic, Fix, Label, Severity, Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display

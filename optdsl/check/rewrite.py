@@ -102,13 +102,7 @@ def exchange(body: Body, new: Mapping[int, Body]) -> Body:
             case ast.If(branches=branches, orelse=orelse):
                 inner = tuple(replace(branch, body=exchange(branch.body, new)) for branch in branches)
                 out.append(replace(stmt, branches=inner, orelse=exchange(orelse, new)))
-            case (
-                ast.ForElements(body=inner_body)
-                | ast.ForSupport(body=inner_body)
-                | ast.ForRange(body=inner_body)
-                | ast.Repeat(body=inner_body)
-                | ast.While(body=inner_body)
-            ):
+            case ast.Loop(body=inner_body):
                 out.append(replace(stmt, body=exchange(inner_body, new)))
             case _:
                 out.append(stmt)

@@ -8,8 +8,7 @@ from optdsl.check import walk
 from optdsl.check.collect import declares_step, running_key, state_key
 from optdsl.check.evaluate import evaluate
 from optdsl.check.model import PARAMETER, Buffer, CheckedOptimizer, Local, Parameter
-from optdsl.check.vocabulary import PARAM_FACTS
-from optdsl.ir.nodes import Rate
+from optdsl.ir.nodes import PARAM_FACTS, Rate
 from optdsl.source import Diagnostic, Fix, Label, Severity
 from optdsl.syntax import ast
 from optdsl.syntax.names import display

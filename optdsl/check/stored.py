@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from optdsl.check import walk
 from optdsl.check.model import Buffer, CheckedOptimizer, Local, Parameter
-from optdsl.check.vocabulary import MATRIX_FUNCTIONS, PARAM_FACTS, reduces
-from optdsl.ir.nodes import FULL, Rate
+from optdsl.check.vocabulary import MATRIX_FUNCTIONS, reduces
+from optdsl.ir.nodes import FULL, PARAM_FACTS, Rate
 from optdsl.source import Diagnostic, Label, Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display

@@ -23,9 +23,10 @@ from optdsl.check.model import (
     SymbolTable,
     local_key,
 )
-from optdsl.check.vocabulary import MATRIX_FUNCTIONS, NORMS, PARAM_FACTS, reduces
+from optdsl.check.vocabulary import MATRIX_FUNCTIONS, NORMS, reduces
 from optdsl.ir.nodes import (
     FULL,
+    PARAM_FACTS,
     PER_COLUMN,
     PER_FIRST,
     PER_ROW,
@@ -177,13 +178,7 @@ class TypeChecker:
                     self.types[local_key(target)] = None
             case ast.If(branches=branches, orelse=orelse):
                 self.branch(branches, orelse)
-            case (
-                ast.ForElements(body=body)
-                | ast.ForSupport(body=body)
-                | ast.ForRange(body=body)
-                | ast.Repeat(body=body)
-                | ast.While(body=body)
-            ):
+            case ast.Loop(body=body):
                 self.block(body)
             case ast.Return(value=value):
                 self.expr(value)

@@ -6,6 +6,7 @@ import builtins
 import keyword
 from dataclasses import dataclass
 
+from optdsl.ir.nodes import CASTS, PARAM_FACTS
 from optdsl.syntax import ast
 
 
@@ -29,14 +30,8 @@ REDUCTIONS = {"sum": "sum", "mean": "mean", "norm": "norm", "RMS": "rms", "max":
 """Functions that reduce a tensor over rows, columns or all of it, and how the IR calls them. ``min`` and ``max`` do
 only where it says ``over``."""
 
-PARAM_FACTS = ("dim", "rows", "cols", "numel", "machine_epsilon")
-"""Functions that tell what is known of a tensor without looking at its elements."""
-
 MATRIX_FUNCTIONS = {"transpose": 1, "orthonormal": 1, "identity": 1, "matrix_power": 2}
 """Functions of matrices, and how many arguments they take."""
-
-CASTS = ("bfloat16", "float32")
-"""Functions that round to a dtype."""
 
 NOT_COMPILED: dict[str, str] = {
     **dict.fromkeys(("history", "first", "last", "table"), "of an optimizer over flat θ"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from optdsl.check.vocabulary import PARAM_FACTS
+from optdsl.ir.nodes import PARAM_FACTS
 from optdsl.syntax import ast
 
 
@@ -62,13 +62,7 @@ def blocks(stmt: ast.Stmt) -> tuple[tuple[ast.Stmt, ...], ...]:
     match stmt:
         case ast.If(branches=branches, orelse=orelse):
             return *(branch.body for branch in branches), orelse
-        case (
-            ast.ForElements(body=body)
-            | ast.ForSupport(body=body)
-            | ast.ForRange(body=body)
-            | ast.Repeat(body=body)
-            | ast.While(body=body)
-        ):
+        case ast.Loop(body=body):
             return (body,)
         case _:
             return ()

@@ -106,13 +106,7 @@ def _decided(body: tuple[ast.Stmt, ...], values: Mapping[ast.Name, Value | None]
                     if holds is not False:
                         kept.append(replace(branch, body=inside))
                 out += [replace(stmt, branches=tuple(kept), orelse=rest)] if kept else rest
-            case (
-                ast.ForElements(body=inner)
-                | ast.ForSupport(body=inner)
-                | ast.ForRange(body=inner)
-                | ast.Repeat(body=inner)
-                | ast.While(body=inner)
-            ):
+            case ast.Loop(body=inner):
                 out.append(replace(stmt, body=_decided(inner, values)))
             case _:
                 out.append(mapped(stmt, lambda node: _decided_cases(node, values)))

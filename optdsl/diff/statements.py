@@ -50,13 +50,7 @@ def _blocks(stmt: ast.Stmt) -> list[tuple[str, Block]]:
             heads = [f"{'else if' if i else 'if'} {unparse(b.condition)}" for i, b in enumerate(branches)]
             blocks = [(head, branch.body) for head, branch in zip(heads, branches, strict=True)]
             return [*blocks, (f"{heads[0]} … else", orelse)] if orelse else blocks
-        case (
-            ast.ForElements(body=body)
-            | ast.ForSupport(body=body)
-            | ast.ForRange(body=body)
-            | ast.Repeat(body=body)
-            | ast.While(body=body)
-        ):
+        case ast.Loop(body=body):
             return [(unparse(stmt).partition("\n")[0], body)]
         case _:
             return []

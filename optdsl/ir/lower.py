@@ -18,7 +18,7 @@ from optdsl.check.collect import declares_step, local_identifier, running_key
 from optdsl.check.imperative import Procedures, flat_step
 from optdsl.check.model import Buffer, CheckedOptimizer, Hyperparameter, Local, Parameter, Report
 from optdsl.check.types import REDUCED_OVER
-from optdsl.check.vocabulary import NORMS, PARAM_FACTS, REDUCTIONS, reduces
+from optdsl.check.vocabulary import NORMS, REDUCTIONS, reduces
 from optdsl.ir import nodes as ir
 from optdsl.ir import signature
 from optdsl.ir.fold import fold
@@ -399,7 +399,7 @@ class _Body:
             return self.reduction(f"{REDUCTIONS[expr.function]}_{REDUCED_OVER[expr.over]}", arguments[0], expr.span)
         if expr.function in NORMS:
             return ir.Op(NORMS[expr.function], (fold("abs", arguments[0]),))
-        if expr.function in PARAM_FACTS:
+        if expr.function in ir.PARAM_FACTS:
             return _fact(expr.function, arguments[0].type.shape)
         if expr.function == "identity":
             return ir.Op("identity", (_fact("rows", arguments[0].type.shape),))

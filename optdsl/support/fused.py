@@ -6,7 +6,7 @@ module that :data:`BACKENDS` names for the parameters' device.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
@@ -37,6 +37,11 @@ class Bucket:
     steps: list[Tensor] = field(default_factory=list)
     present: tuple[bool, ...] = ()
     hypers: dict[str, float | bool | str | Tensor | None] = field(default_factory=dict)
+
+
+def is_absent(values: Sequence[Tensor | None]) -> bool:
+    """Whether a state of a bucket has not been assigned so far."""
+    return bool(values) and values[0] is None
 
 
 class GroupPlan(Protocol):

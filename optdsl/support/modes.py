@@ -29,7 +29,7 @@ class TrainEvalOptimizer(BaseOptimizer):
     def _switches() -> tuple[Callable[..., None], Callable[..., None] | None]:
         """The functions that make parameters those of evaluation, and those of training again; None where the latter
         are kept meanwhile."""
-        raise NotImplementedError
+        raise NotImplementedError  # every compiled class has its own
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a param group, in the mode in which the others are."""

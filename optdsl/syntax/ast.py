@@ -223,8 +223,14 @@ class If:
     span: Span = _span()
 
 
+class Loop:
+    """A statement that repeats a block: each of the following."""
+
+    body: tuple[Stmt, ...]
+
+
 @dataclass(frozen=True)
-class ForElements:
+class ForElements(Loop):
     """``for i = 0, 1, …, d-1 do``: the body, element by element."""
 
     body: tuple[Stmt, ...]
@@ -232,7 +238,7 @@ class ForElements:
 
 
 @dataclass(frozen=True)
-class ForSupport:
+class ForSupport(Loop):
     """``for i in support(g_t) do``: the stored entries of a sparse gradient."""
 
     name: Name
@@ -241,7 +247,7 @@ class ForSupport:
 
 
 @dataclass(frozen=True)
-class Repeat:
+class Repeat(Loop):
     """``repeat k times``; or ``repeat up to k times``, which says that the body may end the loop before."""
 
     count: Expr
@@ -251,7 +257,7 @@ class Repeat:
 
 
 @dataclass(frozen=True)
-class ForRange:
+class ForRange(Loop):
     """``for k = 1 to K do``, or ``for i = last(S) down to first(S) do``: over whole numbers or places of a history."""
 
     name: Name
@@ -263,7 +269,7 @@ class ForRange:
 
 
 @dataclass(frozen=True)
-class While:
+class While(Loop):
     """``while condition do``."""
 
     condition: Expr

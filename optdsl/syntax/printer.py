@@ -75,9 +75,7 @@ class _Printer:
                 return _lines(self._transform(node))
             case ast.Optimizer():
                 return _lines(self._optimizer(node))
-            case ast.Assign() | ast.If() | ast.Append() | ast.Break() | ast.Return():
-                return "\n".join(self._block((node,)))
-            case ast.ForElements() | ast.ForSupport() | ast.ForRange() | ast.Repeat() | ast.While():
+            case ast.Assign() | ast.If() | ast.Loop() | ast.Append() | ast.Break() | ast.Return():
                 return "\n".join(self._block((node,)))
             case _:
                 return self._expr(node, Level.VALUE)

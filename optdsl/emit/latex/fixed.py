@@ -69,7 +69,7 @@ def _resolved(body: tuple[ast.Stmt, ...]) -> tuple[ast.Stmt, ...]:
         match stmt:
             case ast.If(branches, orelse):
                 statements += _branches(stmt, branches, orelse)
-            case ast.ForElements() | ast.ForSupport() | ast.ForRange() | ast.Repeat() | ast.While():
+            case ast.Loop():
                 statements.append(replace(stmt, body=_resolved(stmt.body)))
             case _:
                 statements.append(stmt)

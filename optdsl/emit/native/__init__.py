@@ -15,7 +15,7 @@ from optdsl.emit.triton.printer import host_text
 from optdsl.ir.instructions import Code, instructions
 from optdsl.ir.nodes import Expr, Present, Program, State, statements
 from optdsl.ir.passes import optimize, split_scalars
-from optdsl.ir.passes.forward import defined_names
+from optdsl.ir.passes.rewrite import defined_names
 from optdsl.ir.passes.select import LOOP, select
 
 __all__ = ["emit_native"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from optdsl.ir.nodes import Block, Expr, Let, Ref, walk
+from optdsl.ir.nodes import Block, Expr, Let, Ref, statements, walk
+from optdsl.ir.passes.rewrite import defined_names
+from optdsl.ir.passes.scalars import versioned
 
 
 class Variables:
@@ -21,6 +23,7 @@ class Variables:
         """``holding``: what variables hold at the start; ``final``: the values read after the block."""
         self._holding = holding
         self._reserved = set(reserved)
+        self._identifiers = {n.partition(".")[0] for stmt in statements(block) for n in defined_names(stmt)}
         self._split: set[str] = set()
         self._names: dict[Expr, str] = {}
         final = tuple(final)
@@ -40,10 +43,13 @@ class Variables:
         return next(name for name, held in self._holding.items() if held == value)
 
     def name(self, ssa: str) -> str:
-        identifier, _, version = ssa.partition(".")
-        if identifier in self._split or identifier in self._reserved:
-            return f"{identifier}_{version.replace('.', '_')}"
-        return identifier
+        identifier = ssa.partition(".")[0]
+        if identifier not in self._split and identifier not in self._reserved:
+            return identifier
+        name = versioned(ssa)
+        while name in self._reserved or name in self._identifiers:
+            name += "_"
+        return name
 
     def _block(self, block: Block, held: dict[Expr, str]) -> dict[Expr, str]:
         for stmt in block:

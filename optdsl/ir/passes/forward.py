@@ -22,7 +22,7 @@ from optdsl.ir.nodes import (
     walk,
 )
 from optdsl.ir.passes.ranges import Ranges
-from optdsl.ir.passes.rewrite import map_program, substitute, substitute_program, uses
+from optdsl.ir.passes.rewrite import defined_names, map_program, substitute, substitute_program, uses
 from optdsl.ir.passes.terms import Coefficient, Term, canonical, from_term, is_tensor, to_sum
 
 
@@ -136,10 +136,6 @@ def _single_term(x: Expr) -> Term | None:
 
 def _with_values(block: Block, values: dict[str, Expr]) -> Block:
     return tuple(replace(s, value=values[s.name]) if isinstance(s, Let) and s.name in values else s for s in block)
-
-
-def defined_names(stmt: Stmt) -> tuple[str, ...]:
-    return (stmt.name,) if isinstance(stmt, Let) else tuple(m.name for m in stmt.merges)
 
 
 # ------------------------------------------------------------------------------------------- forward substitution

@@ -23,8 +23,7 @@ from optdsl.ir.nodes import (
     statements,
     with_children,
 )
-from optdsl.ir.passes.forward import defined_names
-from optdsl.ir.passes.rewrite import map_program
+from optdsl.ir.passes.rewrite import defined_names, map_program
 
 _OF_SQUARES = {"sum": "norm", "mean": "rms"}
 

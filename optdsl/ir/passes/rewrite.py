@@ -109,6 +109,11 @@ def remove_dead_code(program: Program) -> Program:
     return program.with_body(live_statements(program.body, set().union(*map(names_read, results))))
 
 
+def defined_names(stmt: Stmt) -> tuple[str, ...]:
+    """The SSA names that ``stmt`` itself gives values to."""
+    return (stmt.name,) if isinstance(stmt, Let) else tuple(m.name for m in stmt.merges)
+
+
 def names_read(expr: Expr) -> set[str]:
     """The SSA names that ``expr`` reads."""
     return {node.name for node in walk(expr) if isinstance(node, Ref)}

@@ -29,7 +29,7 @@ from optdsl.ir.nodes import (
     walk,
     with_children,
 )
-from optdsl.ir.passes.rewrite import expressions, live_statements, names_read
+from optdsl.ir.passes.rewrite import defined_names, expressions, live_statements, names_read
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def device_scalars(split: Split) -> dict[str, str]:
     """A variable for every scalar that the body computes, by its SSA name; no other value is called so."""
     program = split.program
     taken = {"param", "grad", "step", "maximize", *(h.name for h in program.scalars), *(s.key for s in program.states)}
-    taken |= {s.identifier for s in statements(split.prelude) if isinstance(s, Let)}
+    taken |= host_variables(split)
     variables: dict[str, str] = {}
     for stmt in statements(split.body):
         for value in (stmt,) if isinstance(stmt, Let) else stmt.merges:
@@ -57,6 +57,17 @@ def device_scalars(split: Split) -> dict[str, str]:
                 taken.add(name)
                 variables[value.name] = name
     return variables
+
+
+def host_variables(split: Split) -> set[str]:
+    """What the variables of the prelude's scalars may be called: as each scalar, or as one version of it."""
+    names = [name for stmt in statements(split.prelude) for name in defined_names(stmt)]
+    return {name.partition(".")[0] for name in names} | set(map(versioned, names))
+
+
+def versioned(ssa: str) -> str:
+    """A variable for one version alone."""
+    return ssa.replace(".", "_")
 
 
 def _numbered(identifier: str) -> Iterator[str]:

@@ -28,12 +28,11 @@ from optdsl.ir.nodes import (
     Program,
     Rate,
     StateValue,
-    statements,
 )
 from optdsl.ir.passes.cover import best_covering, is_small
 from optdsl.ir.passes.liveness import Live, Liveness
 from optdsl.ir.passes.places import CAPTURABLE, FOREACH, LOOP, Names, Place, Places, Target
-from optdsl.ir.passes.scalars import Split, device_scalars
+from optdsl.ir.passes.scalars import Split, device_scalars, host_variables
 from optdsl.ir.passes.terms import is_tensor
 
 __all__ = ["CAPTURABLE", "FOREACH", "LOOP", "select"]
@@ -56,7 +55,7 @@ class _Selector:
         self.liveness = Liveness(self.body, frozenset(self.results.values()))
         self.absentable = {s.key for s in self.program.states if s.initial is None}
         self.scalars = device_scalars(split)
-        scalars = {s.identifier for s in statements(split.prelude) if isinstance(s, Let)} | {*self.scalars.values()}
+        scalars = host_variables(split) | {*self.scalars.values()}
         self.names = Names(
             {"param", "grad", "step", "maximize", *scalars}
             | {s.name for s in self.program.scalars}
