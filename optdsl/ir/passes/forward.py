@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from optdsl.ir.nodes import (
     Block,
+    Call,
     Const,
     Expr,
     If,
@@ -31,7 +32,7 @@ def propagate_copies(program: Program) -> Program:
     copies: dict[str, Expr] = {}
     for stmt in statements(program.body):
         if isinstance(stmt, Let):
-            if stmt.state is None and not isinstance(stmt.value, Op):
+            if stmt.state is None and not isinstance(stmt.value, Op | Call):
                 copies[stmt.name] = substitute(stmt.value, copies)
         else:
             for m in stmt.merges:
