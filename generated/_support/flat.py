@@ -106,14 +106,15 @@ def _flat_gradient(param: Tensor) -> Tensor:
 
 
 def append(history: list[Any], entry: Any, limit: int) -> None:
-    """Put ``entry`` behind the others of ``history``, which drops its oldest if it holds ``limit`` already."""
-    if len(history) >= limit:
-        del history[: len(history) - limit + 1]
+    """Put ``entry`` behind the others of ``history``, which keeps its last ``limit`` entries."""
     history.append(entry)
+    del history[: max(0, len(history) - limit)]
 
 
 def max_abs(x: Tensor) -> Tensor:
-    """The largest absolute value in ``x``, without a copy of it."""
+    """The largest absolute value in ``x``, 0 of none, without a copy of it."""
+    if not x.numel():
+        return x.sum()
     least, largest = torch.aminmax(x)
     return torch.maximum(-least, largest)
 
@@ -191,14 +192,17 @@ class FlatOptimizer(torch.optim.Optimizer):
 
 
 def _apart(optimizer: torch.optim.Optimizer, state_dict: dict[str, Any]) -> dict[str, Any]:
-    """A load_state_dict pre-hook: every tensor of the state is cloned."""
+    """A load_state_dict pre-hook: every tensor of the state is cloned. What is None is absent, as torch saves it."""
 
     def cloned(value: Any) -> Any:
         if isinstance(value, Tensor):
             return value.clone()
         return [cloned(entry) for entry in value] if isinstance(value, list) else value
 
-    state = {key: {name: cloned(v) for name, v in values.items()} for key, values in state_dict["state"].items()}
+    state = {
+        key: {name: cloned(value) for name, value in values.items() if value is not None}
+        for key, values in state_dict["state"].items()
+    }
     return {**state_dict, "state": state}
 
 

@@ -80,9 +80,9 @@ class StoredNativeOptimizer(NativeOptimizer):
         for i, grad in enumerate(bucket.grads):
             values, flat = grad.values(), place_of(grad).flat
             count, width = len(flat), values.shape[1:].numel()
-            counted = torch.arange(count + 1)
+            counted = torch.arange(count + 1, device="cpu")
             placed = torch.cat((flat, flat.new_zeros(1)))
-            sizes.append(torch.full((count + 1,), width).scatter_(0, torch.tensor([count]), 0))
+            sizes.append(torch.where(counted < count, width, 0))
             rows = []
             for name, tensors in zip(self.lists, lists, strict=True):
                 if not tensors:
@@ -97,7 +97,7 @@ class StoredNativeOptimizer(NativeOptimizer):
                     rows.append(counted * own.element_size() + own.data_ptr())
             tables.append(torch.stack(rows))
         table = torch.cat(tables, dim=1).contiguous()
-        offsets = torch.cat((torch.zeros(1, dtype=torch.int64), torch.cat(sizes).cumsum(0)))
+        offsets = torch.cat((torch.zeros(1, dtype=torch.int64, device="cpu"), torch.cat(sizes).cumsum(0)))
         for name, tensors in self._walked(lists):
             if name != "grad":
                 torch.autograd.graph.increment_version(tensors)

@@ -78,7 +78,7 @@ def rounded(x: Scalar, dtype: torch.dtype) -> Scalar:
     """``x`` as near as ``dtype`` has it, in the dtype that it is in; of a tensor always a new one."""
     if isinstance(x, Tensor):
         return x.to(dtype, copy=True).to(x.dtype)
-    return torch.tensor(x, dtype=dtype).item()
+    return torch.tensor(x, dtype=dtype, device="cpu").item()
 
 
 def tensor(x: Scalar, like: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ def increment(steps: list[Tensor]) -> None:
     """Add 1 to every step count."""
     if steps and steps[0].is_cpu and not torch.compiler.is_compiling():
         # On the CPU this is a loop, which would make a tensor of a number again for each step count.
-        torch._foreach_add_(steps, torch.tensor(1.0), alpha=1.0)
+        torch._foreach_add_(steps, torch.tensor(1.0, device="cpu"), alpha=1.0)
     elif steps:
         torch._foreach_add_(steps, 1)
 

@@ -166,7 +166,9 @@ class StoredFusedOptimizer(FusedOptimizer):
         first, *later = accumulate((-(-size // CHUNK) for size in sizes), initial=0)
         groups = [b for b, _ in members]
         widths, indices = [max(rows.width, 1) for rows in stored], [rows.index.data_ptr() for rows in stored]
-        table = torch.tensor([sizes, groups, widths, indices, [first, *later[:-1]], *addresses]).to(device)
+        table = torch.tensor([sizes, groups, widths, indices, [first, *later[:-1]], *addresses], device="cpu").to(
+            device
+        )
 
         count = len(members)
         known = constants(self, dtypes, flags, warp_size(device)) | {"CHUNK": CHUNK}
@@ -188,7 +190,7 @@ class StoredFusedOptimizer(FusedOptimizer):
         """The hyperparameters on the device, a row for each bucket."""
         values = [bucket.hypers[name] for bucket in buckets for name in self.hypers]
         numbers = [0.0 if isinstance(value, Tensor) else to_float(value) for value in values]
-        hypers = torch.tensor(numbers, dtype=torch.float64).to(device)
+        hypers = torch.tensor(numbers, dtype=torch.float64, device="cpu").to(device)
         for i, value in enumerate(values):
             if isinstance(value, Tensor):
                 hypers[i].copy_(value.reshape(()))

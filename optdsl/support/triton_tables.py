@@ -68,8 +68,8 @@ def block_map(sizes: Sequence[int], chunk: int, device: torch.device) -> tuple[T
 
     Every tensor of n elements has ⌈n / chunk⌉ blocks, one after another.
     """
-    counts = torch.tensor([-(-size // chunk) for size in sizes])
+    counts = torch.tensor([-(-size // chunk) for size in sizes], device="cpu")
     tensor = torch.repeat_interleave(counts)
     first = counts.cumsum(0) - counts
-    within = torch.arange(len(tensor)) - first[tensor]
+    within = torch.arange(len(tensor), device="cpu") - first[tensor]
     return tensor.to(device, torch.int32), within.to(device, torch.int32)

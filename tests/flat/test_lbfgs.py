@@ -236,6 +236,68 @@ def test_sparse_missing_and_transposed_gradients() -> None:
     assert torch.equal(unused, torch.ones(2, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("size", [0, 2])
+def test_a_history_that_is_made_shorter(size: int) -> None:
+    """The last pairs stay. torch's grows without end then, and fails where it is to hold none."""
+    run, twin = Run(LBFGS, network, max_iter=6), Run(LBFGS, network, max_iter=6)
+    for each in (run, twin):
+        each.steps(2)
+    assert len(run.state["old_stps"]) > 2
+    run.optimizer.param_groups[0]["history_size"] = size
+    twin.optimizer.state[twin.params[0]].update(
+        {key: run.state[key][-size:] if size else [] for key in ("old_stps", "old_dirs", "ro")}
+    )
+    twin.optimizer.param_groups[0]["history_size"] = size
+    for each in (run, twin):
+        each.steps(2)
+        assert len(each.state["old_stps"]) == size
+    assert equal(run.log, twin.log)
+
+
+def test_a_history_of_none() -> None:
+    """Descent along the gradient; torch fails."""
+    run = Run(LBFGS, network, lr=0.1, history_size=0)
+    losses = run.steps(4)
+    assert losses == sorted(losses, reverse=True) and losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+def test_empty_parameters(search: str | None) -> None:
+    """Beside others they change nothing; alone they have converged, where torch fails."""
+    empty = torch.zeros(0, 3, dtype=torch.float64, requires_grad=True)
+
+    def trained(cls: type[torch.optim.Optimizer], params: list[Tensor]) -> float:
+        optimizer = cls([*params, empty], line_search_fn=search)
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            loss = (empty**2).sum() + sum((p**2).sum() for p in params)
+            loss.backward()
+            return loss
+
+        return [float(optimizer.step(closure).detach()) for _ in range(2)][-1]
+
+    assert trained(LBFGS, []) == 0.0
+    with pytest.raises(RuntimeError, match="max"):
+        trained(torch.optim.LBFGS, [])
+    ours, theirs = (
+        trained(cls, [torch.ones(2, dtype=torch.float64, requires_grad=True)]) for cls in (LBFGS, torch.optim.LBFGS)
+    )
+    assert ours == theirs
+
+
+def test_what_torch_saves_before_the_first_iteration() -> None:
+    """It is None there, and absent in ours."""
+    theirs, ours = Run(torch.optim.LBFGS, network, max_iter=0), Run(LBFGS, network)
+    theirs.steps(1)
+    saved = theirs.optimizer.state_dict()
+    assert saved["state"][0]["d"] is None
+    ours.optimizer.load_state_dict(saved)
+    ours.optimizer.param_groups[0].update(max_iter=20, max_eval=25)
+    expected = Run(LBFGS, network)
+    assert ours.steps(2) == expected.steps(2)
+
+
 @pytest.mark.parametrize("search", [None, "strong_wolfe"])
 def test_a_failing_closure_leaves_theta_where_it_was(search: str | None) -> None:
     run = Run(LBFGS, network, line_search_fn=search)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -107,9 +108,10 @@ def test_scalars_keep_their_dtype(case: Case) -> None:
         )
 
 
+@pytest.mark.parametrize("count", (int, float, torch.tensor), ids=lambda count: count.__name__)
 @every_case
-def test_older_checkpoints(case: Case) -> None:
-    """Those of before an argument existed, and of before scalar states were tensors."""
+def test_older_checkpoints(case: Case, count: Callable[[Any], Any]) -> None:
+    """Those of before an argument existed, and of before scalar states were tensors, or floating ones."""
     source = case.trained(case.torchs, torch.float64, {}, steps=4)
     state_dict = copy.deepcopy(source.state_dict())
     for group in state_dict["param_groups"]:
@@ -118,6 +120,8 @@ def test_older_checkpoints(case: Case) -> None:
     scalars = ("step", *case.ours._scalar_states)
     for state in state_dict["state"].values():
         state.update({key: torch.as_tensor(state[key]).item() for key in scalars if key in state})
+        if "step" in state:
+            state["step"] = count(int(state["step"]))
 
     optimizer = case.ours([p.detach().clone().requires_grad_() for p in source.param_groups[0]["params"]])
     optimizer.load_state_dict(state_dict)

@@ -15,7 +15,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.testing._internal.common_optimizers import OptimizerErrorEnum
 
-from tests.torch_parity.cases import CASES, FUSED, Case, assert_agree, every_case, train
+from tests.torch_parity.cases import CASES, FUSED, Case, assert_agree, every_case, gradients, train
 
 FLAGS = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None}
 
@@ -91,6 +91,28 @@ def test_errors_of_flags(case: Case) -> None:
 
 
 @every_case
+def test_nan_is_refused_where_torch_refuses_it(case: Case) -> None:
+    params = case.parameters(torch.float32)
+
+    def message(cls: type[torch.optim.Optimizer], kwargs: dict[str, Any]) -> str:
+        try:
+            cls(params, **kwargs)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    for name, default in case.torchs(params).defaults.items():
+        numbers = default if isinstance(default, tuple) else (default,)
+        if isinstance(default, bool) or not all(x is None or isinstance(x, int | float) for x in numbers):
+            continue
+        for i in range(len(numbers)):
+            changed = (*numbers[:i], float("nan"), *numbers[i + 1 :])
+            kwargs = {name: changed if isinstance(default, tuple) else changed[0]}
+            if case.accepted(kwargs) and (torchs := message(case.torchs, kwargs)):
+                assert message(case.ours, kwargs) == torchs
+
+
+@every_case
 def test_a_group_is_checked_too(case: Case) -> None:
     params = case.parameters(torch.float32)
     with pytest.raises(ValueError, match=re.escape(case.lr_error.format(-1))):
@@ -123,6 +145,22 @@ def test_named_parameters(case: Case) -> None:
     optimizer = case.ours(model.named_parameters())
     assert optimizer.param_groups[0]["param_names"] == ["0.weight", "1.weight"]
     assert optimizer.state_dict()["param_groups"][0]["param_names"] == ["0.weight", "1.weight"]
+
+
+@pytest.mark.parametrize("variant", ({}, {"foreach": True}, {"fused": True}), ids=lambda v: "".join(v) or "for-loop")
+@every_case
+def test_the_default_device_is_not_that_of_a_step(case: Case, variant: dict[str, Any]) -> None:
+    if variant.get("fused") and "native" not in case.ours._kernels:
+        pytest.skip("no fused step on the CPU")
+    expected = case.trained(case.ours, torch.float32, variant, steps=4)
+    params = case.parameters(torch.float32)
+    optimizer = case.ours(params, **variant)
+    for step in range(4):
+        for param, grad in zip(params, gradients(params, step, case.needs_sparse), strict=True):
+            param.grad = grad
+        with torch.device("meta"):
+            optimizer.step()
+    assert assert_agree(optimizer, expected, rtol=0.0)
 
 
 @every_case

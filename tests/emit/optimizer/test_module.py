@@ -54,9 +54,9 @@ def test_short_and_within_the_line_length(program: Program) -> None:
         (Op("not", (AMSGRAD,)), "if amsgrad:"),
         (
             Op("or", (Op("not", (AMSGRAD,)), Op("and", (Op("gt", (LR, ZERO)), Op("eq", (BETA1, ZERO)))))),
-            "if amsgrad and (lr <= 0 or beta1 != 0):",
+            "if amsgrad and (not lr > 0 or beta1 != 0):",
         ),
-        (Op("or", (Op("eq", (LR, Const(None))), Op("ge", (LR, ZERO)))), "if lr is not None and lr < 0:"),
+        (Op("or", (Op("eq", (LR, Const(None))), Op("ge", (LR, ZERO)))), "if lr is not None and not lr >= 0:"),
     ],
 )
 def test_checks_read_like_torchs(condition: Op, line: str) -> None:
