@@ -136,7 +136,7 @@ class Adafactor(BaseOptimizer):
             raise ValueError(f"Learning rate should be >= 0 but is: {lr}")
         if not beta2_decay <= 0:
             raise ValueError(f"beta2_decay should be <= 0 but is: {beta2_decay}")
-        if epsilon1 is not None and epsilon1 < 0:
+        if epsilon1 is not None and not epsilon1 >= 0:
             raise ValueError(f"epsilon1 should be >= 0 but is: {epsilon1}")
         if not 0 <= epsilon2:
             raise ValueError(f"epsilon2 should be >= 0 but is: {epsilon2}")

@@ -79,6 +79,7 @@ class Muon(BaseOptimizer):
     _counts_steps = False
     _reads_step = False
     _facts = ("rows", "cols")
+    _needs_elements = True
     _takes_complex = False
 
     def __init__(
@@ -149,7 +150,7 @@ class Muon(BaseOptimizer):
             raise ValueError(f"Invalid adjust_lr_fn value: {adjust_lr_fn}")
 
     @staticmethod
-    def _check_param(param: Tensor) -> None:
+    def _check_param(param: Tensor, group: dict[str, Any]) -> None:
         if facts.dim(param) != 2:
             raise ValueError(f"Muon only supports 2D parameters whereas we found a parameter with size: {param.size()}")
 

@@ -124,7 +124,7 @@ class SGD(BaseOptimizer):
             raise ValueError(f"Invalid momentum value: {momentum}")
         if not 0 <= weight_decay:
             raise ValueError(f"Invalid weight_decay value: {weight_decay}")
-        if nesterov and (momentum <= 0 or dampening != 0):
+        if nesterov and (not momentum > 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
 
     @staticmethod

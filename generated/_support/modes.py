@@ -81,7 +81,8 @@ class TrainEvalOptimizer(BaseOptimizer):
     def _stepped(self, group: dict[str, Any]) -> list[Tensor]:
         """The parameters of ``group`` that have made a step, as far as their state tells."""
         keeps = self._counts_steps or any(self._state_keys(group))
-        return [param for param in group["params"] if self.state.get(param) or not keeps]
+        params = filter(self._may_step, group["params"])
+        return [param for param in params if self.state.get(param) or not keeps]
 
     def _switch(self, group: dict[str, Any], function: Callable[..., None]) -> None:
         """Call ``function``, which writes to the parameters that it gets with their states."""

@@ -59,6 +59,9 @@ class BaseOptimizer(torch.optim.Optimizer):
     """Keys of states that a parameter has or lacks because of its shape."""
     _facts: ClassVar[tuple[str, ...]] = ()
     """What the functions are told about the parameters that they work on, by the names of ``_support.facts``."""
+    _needs_elements: ClassVar[bool] = False
+    """Whether a parameter without elements makes no step and has no state: its sizes, which are asked for, would be
+    divided by."""
     _kernels: ClassVar[tuple[str, ...]] = ("triton", "native")
     """The back ends that have fused kernels for it."""
     _unfused_because: ClassVar[str] = ""
@@ -76,8 +79,8 @@ class BaseOptimizer(torch.optim.Optimizer):
         """Raise ValueError for an argument that is out of its range."""
 
     @staticmethod
-    def _check_param(param: Tensor) -> None:
-        """Raise ValueError for a parameter that the optimizer does not take."""
+    def _check_param(param: Tensor, group: dict[str, Any]) -> None:
+        """Raise ValueError for a parameter that ``group`` does not take."""
 
     @staticmethod
     def _hyperparameters(group: dict[str, Any]) -> dict[str, Any]:
@@ -136,12 +139,12 @@ class BaseOptimizer(torch.optim.Optimizer):
         group = self.param_groups[-1]
         try:
             for param in group["params"]:
-                self._check_param(param)
+                self._check_param(param, group)
         except ValueError:
             self.param_groups.pop()
             raise
         if self._eager:
-            for param in group["params"]:
+            for param in filter(self._may_step, group["params"]):
                 self._create_state(param, group)
 
     @property
@@ -150,6 +153,10 @@ class BaseOptimizer(torch.optim.Optimizer):
         return bool(self.defaults["fused"])
 
     # -------------------------------------------------------------------------------------------------------- state
+
+    def _may_step(self, param: Tensor) -> bool:
+        """Whether ``param`` is one that steps change."""
+        return param.numel() > 0 or not self._needs_elements
 
     def _create_state(self, param: Tensor, group: dict[str, Any]) -> None:
         state = self.state[param]
@@ -160,7 +167,9 @@ class BaseOptimizer(torch.optim.Optimizer):
     @staticmethod
     def _scalar(key: str, value: Any, param: Tensor, group: dict[str, Any]) -> Any:
         """A new or loaded step count or scalar state as the state of ``param`` holds it."""
-        return value if isinstance(value, Tensor) else scalar_state(float(value), param, group)
+        if isinstance(value, Tensor) and value.is_floating_point():
+            return value
+        return scalar_state(float(value), param, group)
 
     def share_memory(self) -> None:
         """Move the state that exists so far to shared memory."""
@@ -233,7 +242,7 @@ class BaseOptimizer(torch.optim.Optimizer):
         whether any parameter is complex.
         """
         for param in group["params"]:
-            if (grad := param.grad) is not None:
+            if (grad := param.grad) is not None and self._may_step(param):
                 params.append(param)
                 grads.append(grad)
         self._check_gradients(grads, group)

@@ -656,14 +656,14 @@ class Program:
     @property
     def facts(self) -> tuple[str, ...]:
         """What the step, its states and the evaluation ask of θ: names of :data:`PARAM_FACTS`, in their order."""
-        read = {n.name for x in self._everywhere() for n in walk(x) if isinstance(n, ParamFact)}
+        read = {n.name for x in self.everywhere() for n in walk(x) if isinstance(n, ParamFact)}
         return tuple(name for name in PARAM_FACTS if name in read)
 
     @property
     def is_shaped(self) -> bool:
         """Whether rows and columns count, so that the real view of a complex θ, which has one dimension more, will not
         do."""
-        ops = {n.op for x in self._everywhere() for n in walk(x) if isinstance(n, Op)}
+        ops = {n.op for x in self.everywhere() for n in walk(x) if isinstance(n, Op)}
         sides = {op for op, of in REDUCTIONS.items() if of.over in ("rows", "cols", "rest")} | MATRIX_OPERATIONS
         return bool(self.facts) or any(s.shape != FULL for s in self.states) or not ops.isdisjoint(sides)
 
@@ -690,7 +690,8 @@ class Program:
             if state.condition is not None:
                 yield state.condition
 
-    def _everywhere(self) -> Iterator[Expr]:
+    def everywhere(self) -> Iterator[Expr]:
+        """The expressions of the step, of the conditions of states, and of the evaluation."""
         yield from self._expressions()
         if self.evaluation is not None:
             yield self.evaluation.value

@@ -23,7 +23,8 @@ from optdsl.ir.nodes import (
     walk,
 )
 
-NEGATED = {"lt": "ge", "ge": "lt", "le": "gt", "gt": "le", "eq": "ne", "ne": "eq"}
+NEGATED = {"eq": "ne", "ne": "eq"}
+NEGATED_FACTS = NEGATED | {"lt": "ge", "ge": "lt", "le": "gt", "gt": "le"}
 MIRRORED = {"gt": "lt", "ge": "le"}
 SYMBOLS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
@@ -31,12 +32,7 @@ SYMBOLS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 def check_lines(program: Program) -> Iterator[str]:
     """The statements that raise ValueError for an argument out of its range; none if there is nothing to check."""
     choices = [argument for argument in program.arguments if argument.choices and not argument.fixed]
-    names = _read(program.checks) | {argument.scalars[0].name for argument in choices}
-    tuples = list(unpack(program, names))
-    for argument in program.arguments:
-        if len(argument.scalars) == 1 and argument.scalars[0].name in names:
-            yield f"{argument.scalars[0].name} = {group_value(program, argument.scalars[0].name)}"
-    yield from tuples
+    yield from _named(program, _read(program.checks) | {argument.scalars[0].name for argument in choices})
     for check in program.checks:
         yield f"if {_violation(check.condition)}:"
         yield f"    raise ValueError({_message(check.message)})"
@@ -48,9 +44,18 @@ def check_lines(program: Program) -> Iterator[str]:
 
 def param_check_lines(program: Program) -> Iterator[str]:
     """The statements that raise ValueError for a parameter that the optimizer does not take."""
+    yield from _named(program, _read(program.param_checks))
     for check in program.param_checks:
         yield f"if {_violation(check.condition)}:"
         yield f"    raise ValueError({_message(check.message)})"
+
+
+def _named(program: Program, names: set[str]) -> Iterator[str]:
+    """The statements that give the values in ``group`` the names that checks read."""
+    for argument in program.arguments:
+        if len(argument.scalars) == 1 and argument.scalars[0].name in names:
+            yield f"{argument.scalars[0].name} = {group_value(program, argument.scalars[0].name)}"
+    yield from unpack(program, names)
 
 
 def _read(checks: tuple[Check, ...]) -> set[str]:
@@ -117,6 +122,7 @@ def _conjuncts(condition: Expr) -> list[Expr]:
 
 
 def _negated(condition: Expr) -> Expr:
+    """Where ``condition`` does not hold; no comparison with NaN does."""
     match condition:
         case Op("not", (a,)):
             return a
@@ -124,7 +130,12 @@ def _negated(condition: Expr) -> Expr:
             return Op("or", (_negated(a), _negated(b)))
         case Op("or", (a, b)):
             return Op("and", (_negated(a), _negated(b)))
-        case Op(op, args) if op in NEGATED:
-            return Op(NEGATED[op], args)
+        case Op(op, args) if negated := (NEGATED if _reads_hypers(condition) else NEGATED_FACTS).get(op):
+            return Op(negated, args)
         case _:
             return Op("not", (condition,))
+
+
+def _reads_hypers(expr: Expr) -> bool:
+    """Whether ``expr`` depends on hyperparameters, which may be NaN."""
+    return any(isinstance(node, Hyper) for node in walk(expr))

@@ -33,6 +33,7 @@ from optdsl.ir.nodes import (
 from optdsl.ir.passes.folds import obstacles
 from optdsl.ir.passes.segments import cut
 from optdsl.ir.sparse import FALSE, TRUE, SparseSupport, conjuncts, negated, sparse_support
+from optdsl.ir.vectors import needs_elements
 
 EXTENTS = {Extent.ONE: "1", Extent.ROWS: "facts.rows(param)", Extent.COLS: "facts.cols(param)"}
 """How a module asks for the size of one dimension of a state."""
@@ -124,6 +125,8 @@ def _attributes(program: Program) -> Iterator[tuple[str, str]]:
         yield "_shaped_states", _tuple(literal(state.key) for state in program.states if asks_for_facts(state))
     if program.facts:
         yield "_facts", _tuple(map(literal, program.facts))
+    if needs_elements(program):
+        yield "_needs_elements", "True"
     if not cut(program):
         if reasons := obstacles(program):
             yield "_kernels", "()"
