@@ -36,7 +36,7 @@ _SIGNS = re.compile(_BOX.pattern + r"|\\(?:leftarrow|gets|longleftarrow)(?![A-Za
 """What an algorithm has, and prose has not."""
 _CAPTION = re.compile(
     r"\\(?:caption|TitleOfAlgo)\{\s*(?:The\s|Our\s|Proposed\s)?\s*"
-    r"(?:\\(?:text(?:sc|bf|it|tt|rm|sf)?|emph)\{)?\s*([A-Za-z][A-Za-z0-9-]*)"
+    r"(?:\\(?:text(?:sc|bf|it|tt|rm|sf)?|emph)\{)?\s*([A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*)"
     r"(?:[^\n()]*\((?:\\[a-z]+\{)?\s*([A-Z][A-Za-z0-9-]*)\}?\))?"
 )
 """The first word of a caption, and one in brackets that stands for many."""

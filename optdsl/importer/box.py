@@ -7,17 +7,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from optdsl.importer.header import InputItem, StateItem, identifier, is_parameter, read_inputs, read_states
+from optdsl.importer.header import (
+    InputItem,
+    StateItem,
+    identifier,
+    initial,
+    is_initial,
+    is_parameter,
+    read_inputs,
+    read_states,
+    untimed,
+)
 from optdsl.importer.mathematics import translate
-from optdsl.importer.names import Context, read_name, skip, split
-from optdsl.importer.nodes import TEXT_COMMANDS, Node, meaningful, plain
+from optdsl.importer.names import Context, read_name, skip
+from optdsl.importer.nodes import Node, meaningful, plain
 from optdsl.importer.notes import Notes
+from optdsl.importer.roles import (
+    Labels,
+    assigned_names,
+    declared_words,
+    is_step,
+    layer_letters,
+    loop_labels,
+    parameter_letter,
+    step_bounds,
+    step_index,
+)
 from optdsl.importer.rows import OPENERS, Row
+from optdsl.importer.statements import formula_of, is_assignment, is_prose, one_gradient, statements, trimmed
 from optdsl.importer.writer import Writer
-from optdsl.source import Diagnostic, Source, Span
-from optdsl.syntax.vocabulary import FUNCTIONS
+from optdsl.source import Diagnostic, Severity, Source, Span
 
 INDENT = "    "
 
@@ -29,13 +50,15 @@ _WORDS = ("to", "down to", "up to", "times", "do")
 class Box:
     """The text of a spec, and what was found out on the way.
 
-    ``parameter`` is what the page calls θ; ``flags`` are inputs that stand in the box as words; ``stubs`` are functions
-    that it calls and does not define; ``from_zero``: its steps are counted from 0.
+    ``parameter`` is what the page calls θ; ``flags`` are inputs that stand in the box as words; ``bounds`` are names
+    that say how many steps there are; ``stubs`` are functions that it calls and does not define; ``from_zero``: its
+    steps are counted from 0.
     """
 
     writer: Writer
     parameter: str
     flags: frozenset[str]
+    bounds: frozenset[str]
     stubs: frozenset[str]
     from_zero: bool
     diagnostics: list[Diagnostic]
@@ -56,13 +79,19 @@ def write_box(source: Source, rows: Sequence[Row], name: str, doc: str, notes: N
     if notes:
         context.choices = notes.choices
         context.flat = notes.flat
-    context.index = _index(rows)
-    context.parameter = _parameter(rows, context)
-    context.declared = _declared(rows, context)
+    context.index = step_index(rows)
+    context.parameter = parameter_letter(rows, context)
+    context.declared = declared_words(rows, context)
     if notes:
         context.declared |= notes.words
+    context.labels = layer_letters(rows)
     sections = _sections(rows, context)
+    context.called = {n.text for i in sections.inputs if re.search(r"\bfunction$", i.label) for n in i.names}
     body = _step(sections, context)
+    if len(context.points) > 1:
+        start, end = list(context.points.values())[1]
+        help_ = "a step has one gradient; what another step had is kept in a state, such as `g_{t-1}` beside `g_t`"
+        context.report("E703", "this gradient is of another step than the one before", start, end, help_)
     out = Writer(source)
     if notes:
         out.append(notes.writer)
@@ -75,66 +104,56 @@ def write_box(source: Source, rows: Sequence[Row], name: str, doc: str, notes: N
         _header(out, sections, context)
     out.append(body)
     flags = frozenset(item.names[0].text for item in sections.inputs if item.flag)
+    bounds = step_bounds(sections.loop, context) if sections.loop is not None else frozenset()
     stubs = frozenset(() if notes else context.unknown)
     from_zero = sections.loop is not None and re.search(r"= ?0\b", plain(sections.loop.nodes)) is not None
-    return Box(out, context.parameter, flags, stubs, from_zero, context.diagnostics)
+    return Box(out, context.parameter, flags, bounds, stubs, from_zero, context.diagnostics)
 
 
-# ------------------------------------------------------------------------------------------------- what rows are for
-
-
-def _index(rows: Sequence[Row]) -> str:
-    """The letter that counts the steps."""
-    for row in rows:
-        if row.keyword in ("for", "while"):
-            found = re.match(r"(?:each )?([A-Za-z]) ?(?:=|in\b|gets|leftarrow|←)", plain(row.nodes))
-            return found[1] if found and row.keyword == "for" else "t"
-    return "t"
-
-
-def _parameter(rows: Sequence[Row], context: Context) -> str:
-    """What the box calls the parameter: the argument of the gradient."""
-    probe = Context(context.source, index=context.index)
-    for row in rows:
-        if any(n.is_command(r"\nabla") for n in row.nodes):
-            translate(row.nodes, probe)
-            break
-    return probe.parameter
-
-
-def _declared(rows: Sequence[Row], context: Context) -> set[str]:
-    """The words of several letters that stand for values: inputs, and what is assigned."""
-    words: set[str] = set()
-    probe = Context(context.source, index=context.index)
-    for row in rows:
-        if row.keyword == "input":
-            words |= {n.base for item in read_inputs(row.nodes, probe) for n in item.names}
-        elif row.keyword in ("", "initialize"):
-            for part in _statements(row.nodes):
-                read = read_name(part, skip(part, 0), probe)
-                if read is not None:
-                    words.add(read[0].base)
-    return {word for word in words if len(word) > 1 and word not in FUNCTIONS}
+# -------------------------------------------------------------------------------------------------------- sections
 
 
 def _sections(rows: Sequence[Row], context: Context) -> _Sections:
     out = _Sections()
+    looped = any(row.keyword in ("for", "while") or _is_endless(row) for row in rows)
     for row in rows:
-        if out.loop is None and row.keyword == "input":
+        began = out.loop is not None or bool(out.step)
+        assigns = any(map(is_assignment, row.nodes))
+        if not began and row.keyword == "input":
             out.inputs += read_inputs(row.nodes, context)
-        elif out.loop is None and row.keyword == "initialize":
+        elif not began and row.keyword == "initialize":
             out.states += read_states(row.nodes, context)
+        elif began and row.keyword in ("input", "initialize", "output") and assigns:
+            out.step.append(replace(row, keyword=""))
         elif row.keyword in ("output", "input", "initialize", "end"):
             continue
-        elif out.loop is None and (row.keyword in ("for", "while") or _is_endless(row)):
+        elif out.loop is None and (row.keyword in ("for", "while") or _is_endless(row)) and not out.step:
             out.loop = row
-        elif out.loop is None and not row.keyword:
+        elif not began and not row.keyword and (looped or not (assigns and is_step(row, context))):
             out.states += read_states(row.nodes, context)
         elif row.keyword == "return" and (out.loop is None or row.depth <= out.loop.depth):
             out.returns = row
         else:
             out.step.append(row)
+    _move_states(out, context)
     return out
+
+
+def _move_states(sections: _Sections, context: Context) -> None:
+    """Initial values that stand among the inputs, ``m_0 = 0``, to the states."""
+    probe = Context(context.source, index=context.index)
+    assigned = {name.text for row in sections.step for name in assigned_names(row, probe)}
+    kept: list[InputItem] = []
+    states: list[StateItem] = []
+    for i, item in enumerate(sections.inputs):
+        name = item.names[0] if len(item.names) == 1 else None
+        value = next((later.default for later in sections.inputs[i:] if later.default), [])
+        if name is None or not value or not is_initial(name) or untimed(name) not in assigned:
+            kept.append(item)
+            continue
+        states.append(StateItem(initial(name), value, start=name.start, end=name.start))
+    sections.inputs[:] = kept
+    sections.states[:0] = states
 
 
 def _is_endless(row: Row) -> bool:
@@ -204,29 +223,36 @@ def _step(sections: _Sections, context: Context) -> Writer:
         out.write(f"{INDENT}{header}\n", place.start, place.end)
     levels: list[float] = []
     opened = False
-    elements: list[int] = []
-    for row in rows:
+    labels: list[Labels] = []
+    outside = context.labels
+    for i, row in enumerate(rows):
         if not levels or (row.depth > levels[-1] and opened):
             levels.append(row.depth)
         while len(levels) > 1 and row.depth < levels[-1] and row.depth <= (levels[-2] + levels[-1]) / 2:
             levels.pop()
-        while elements and len(levels) <= elements[-1]:
-            elements.pop()
-        context.elements = bool(elements)
+        labels = [label for label in labels if row.depth > label.depth]
+        context.labels = outside | {label.letter for label in labels}
         opened = row.keyword in OPENERS
+        if (
+            row.keyword == "for"
+            and not context.flat
+            and (label := loop_labels(row, rows[i + 1 :], context)) is not None
+        ):
+            labels.append(label)
+            if label.tensors:
+                opened = False
+                continue
         lines = _row(row, context)
         for line in lines:
             out.write(INDENT * (1 + len(levels)), row.start, row.start)
             out.append(line)
             out.write("\n", row.end, row.end)
         opened = opened and bool(lines)
-        if row.keyword == "for" and not context.flat:
-            elements.append(len(levels))
-    context.elements = False
+    context.labels = outside
     if sections.returns is not None:
         row = sections.returns
         out.write(f"{INDENT}return ", row.start, row.start)
-        out.append(translate(_formula(row.nodes), context))
+        out.append(translate(formula_of(row.nodes), context))
         out.write("\n", row.end, row.end)
     elif not context.flat:
         end = len(context.source.text.rstrip())
@@ -242,7 +268,7 @@ def _row(row: Row, context: Context) -> list[Writer]:
     match row.keyword:
         case "if" | "else if":
             line.write(row.keyword + " ", row.start, row.start)
-            line.append(translate(_trimmed(_formula(row.nodes, condition=True)), context))
+            line.append(translate(trimmed(formula_of(row.nodes, condition=True)), context))
             return [line]
         case "else":
             line.write("else", row.start, row.end)
@@ -251,7 +277,7 @@ def _row(row: Row, context: Context) -> list[Writer]:
             text = plain(row.nodes)
             if "support" in text:
                 line.write("for ", row.start, row.start)
-                line.append(translate(_trimmed(row.nodes), context))
+                line.append(translate(trimmed(row.nodes), context))
                 line.write(" do", row.end, row.end)
             elif re.match(r"(?!i\b)[A-Za-z] ?=", text):
                 _inner_loop(row, context)
@@ -264,17 +290,17 @@ def _row(row: Row, context: Context) -> list[Writer]:
             return []
         case "repeat":
             line.write("repeat ", row.start, row.start)
-            line.append(translate(_trimmed(row.nodes), context))
+            line.append(translate(trimmed(row.nodes), context))
             return [line]
         case "while":
             _inner_loop(row, context)
             return []
         case "return":
             line.write("return ", row.start, row.start)
-            line.append(translate(_trimmed(_formula(row.nodes)), context))
+            line.append(translate(trimmed(formula_of(row.nodes)), context))
             return [line]
     _condition_in_words(row, context)
-    written = (_statement(part, row, context) for part in _statements(row.nodes))
+    written = (_statement(part, row, context) for part in statements(row.nodes))
     return [line for line in written if line is not None]
 
 
@@ -287,9 +313,9 @@ def _imperative(row: Row, context: Context) -> Writer:
         if isinstance(node, Node):
             part.append(node)
             continue
-        if _trimmed(part):
+        if trimmed(part):
             line.write(" ", row.start, row.start)
-            line.append(translate(_trimmed(part), context))
+            line.append(translate(trimmed(part), context))
         part = []
         if node is not None:
             line.write(f" {node}", row.end, row.end)
@@ -333,107 +359,38 @@ def _condition_in_words(row: Row, context: Context) -> None:
 
 def _statement(nodes: Sequence[Node], row: Row, context: Context) -> Writer | None:
     """One assignment; None where there is nothing to say (the counting of steps, or prose)."""
-    nodes = _trimmed(nodes)
+    nodes = trimmed(nodes)
     at = next((i for i, n in enumerate(nodes) if n.is_command(r"\leftarrow", r"\gets", r"\longleftarrow")), None)
     if at is None:
         at = next((i for i, n in enumerate(nodes) if n.is_char("=")), None)
     if at is None:
-        if not _is_prose(nodes):
+        if not is_prose(nodes):
             place = Span(context.source, nodes[0].start, nodes[-1].end)
-            context.diagnostics.append(Diagnostic("E702", "this row assigns nothing", place))
+            first = next((n for n in row.nodes if n.kind not in ("space", "dollar")), None)
+            said = first is not None and first.kind == "text"
+            context.diagnostics.append(
+                Diagnostic("W702", "this row is left out: it assigns nothing", place, severity=Severity.WARNING)
+                if said
+                else Diagnostic("E702", "this row assigns nothing", place)
+            )
         return None
     target, value = nodes[:at], nodes[at + 1 :]
     if plain(target) == context.index:
         return None
-    out = translate(target, context)
-    out.write(" ← ", nodes[at].start, nodes[at].end)
+    read = read_name(target, skip(target, 0), context)
+    squared = read is not None and read[0].power is not None and plain(read[0].power) == "2"
+    value = one_gradient(value)
+    out = Writer(context.source)
+    if read is not None and squared:  # b_t^2 = …
+        out.write(read[0].text, read[0].start, read[0].end)
+    else:
+        out.append(translate(target, context))
+    expected = read is not None and read[0].text == "E"
+    if read is not None and not expected and read[1] < len(target) and target[read[1]].is_char("[("):
+        message, help_ = "an assignment to some elements is not read", r"choose by `\begin{cases} … \end{cases}`"
+        context.report("E703", message, nodes[0].start, nodes[at].start, help_)
+        return None
+    out.write(" ← √(" if squared else " ← ", nodes[at].start, nodes[at].end)
     out.append(translate(value, context))
+    out.write(")" if squared else "", nodes[-1].end, nodes[-1].end)
     return out
-
-
-def _is_prose(nodes: Sequence[Node]) -> bool:
-    """Whether a row holds words and nothing else."""
-    return all(
-        n.kind in ("space", "text", "dollar", "word")
-        or n.is_char(",.:;-'()")
-        or n.text in TEXT_COMMANDS
-        or (n.kind == "group" and _is_prose(n.children))
-        for n in nodes
-    )
-
-
-def _statements(nodes: Sequence[Node]) -> list[list[Node]]:
-    """The assignments of a row: apart where a comma, or prose, stands before the next one."""
-    parts: list[list[Node]] = []
-    targets: list[Node] = []
-    for part in split(_formula(nodes), ","):
-        comma = [Node("char", ",", part[0].start, part[0].start)] if part else []
-        if any(map(_assigns, part)):
-            parts.append([*targets, *(comma if targets else []), *part])
-            targets = []
-        elif parts:
-            parts[-1] += [*comma, *part]
-        else:
-            targets += [*(comma if targets else []), *part]
-    return [*parts, *([targets] if targets else [])]
-
-
-def _formula(nodes: Sequence[Node], condition: bool = False) -> list[Node]:
-    """``nodes`` without the prose between formulas and the ``$`` around them; in a ``condition`` some words count."""
-    mathematics = any(n.kind == "dollar" for n in nodes)
-    out: list[Node] = []
-    for node in meaningful(nodes) if condition or not mathematics else _without_remarks(nodes):
-        if node.kind == "text" and mathematics:
-            if condition:
-                out += [node] if re.fullmatch(r"and|or|not", node.text) or not out else []
-            elif out and re.match(r"(?:,|;|and\b|then\b)", node.text):
-                out.append(Node("char", ",", node.start, node.end))
-        elif node.kind != "dollar":
-            out.append(node)
-    return out
-
-
-def _without_remarks(nodes: Sequence[Node]) -> list[Node]:
-    """``nodes`` without the formulas that only belong to prose: in its brackets, or behind it and no assignment."""
-    out: list[Node] = []
-    depth, behind_prose = 0, False
-    for piece in _pieces(meaningful(nodes)):
-        if piece[0].kind == "text":
-            out += piece if depth == 0 else []
-            text = piece[0].text
-            depth = max(0, depth + text.count("(") - text.count(")"))
-            behind_prose = bool(re.search(r"[A-Za-z]", text)) and any(n.kind not in ("text", "dollar") for n in out)
-        elif depth == 0 and (not behind_prose or any(map(_assigns, piece))):
-            out += piece
-    return out
-
-
-def _pieces(nodes: Sequence[Node]) -> list[list[Node]]:
-    """``nodes`` apart at prose: each piece is one text, or a formula."""
-    pieces: list[list[Node]] = []
-    for node in nodes:
-        if not pieces or node.kind == "text" or pieces[-1][0].kind == "text":
-            pieces.append([])
-        pieces[-1].append(node)
-    return pieces
-
-
-def _assigns(node: Node) -> bool:
-    return node.is_command(r"\leftarrow", r"\gets", r"\longleftarrow") or node.is_char("=")
-
-
-def _trimmed(nodes: Sequence[Node]) -> list[Node]:
-    """``nodes`` without the signs and words that only end a row."""
-    nodes = meaningful(nodes)
-    while nodes:
-        last = nodes[-1]
-        word = plain(nodes[-2:] if last.kind == "group" else nodes[-1:]).lower()
-        if last.kind in ("space", "dollar") or last.is_char(",.;:") or last.is_command(r"\;", r"\\"):
-            nodes.pop()
-        elif word in ("do", "then", "times") and last.kind in ("word", "group", "text"):
-            if word == "times":
-                return nodes
-            nodes = nodes[: -2 if last.kind == "group" and nodes[-2].kind == "command" else -1]
-        else:
-            break
-    return nodes

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from optdsl.importer.names import Context, Name, closing, group_or_node, read_name, skip, split, without_comma
 from optdsl.importer.nodes import TEXT_COMMANDS, Node, meaningful, plain
@@ -63,6 +63,15 @@ class StateItem:
     end: int = 0
 
 
+GENERAL = re.compile(r"\b(?:hyper-?\s?param(?:eter)?s|constants|scalars)$|^(?:constant|scalar)$")
+"""Labels that say nothing of what they name."""
+
+
+def _names_one(label: str) -> bool:
+    """Whether a label is that of one value: ``step size``, not ``decay rates``."""
+    return bool(identifier(label)) and not re.search(r"[^s]s\)?$", label.strip().lower())
+
+
 def identifier(label: str) -> str:
     """``label`` as a Python name; empty where it is an explanation rather than a name."""
     label = re.sub(r"^initiali[sz]e\b|^the\b", "", label.lower().strip())
@@ -77,7 +86,7 @@ def is_parameter(item: InputItem, context: Context) -> bool:
     """Whether an input is the parameter or the objective, which every optimizer has."""
     if item.label and PARAMETERS.fullmatch(item.label.lower().strip()):
         return True
-    return bool(item.names) and all(n.base in ("θ", context.parameter) for n in item.names)
+    return bool(item.names) and all(n.base == (context.parameter or "θ") for n in item.names)
 
 
 # --------------------------------------------------------------------------------------------------------- inputs
@@ -162,6 +171,10 @@ class _Inputs:
         if len(labels) == len(names) > 1:
             for name, text in zip(names, labels, strict=True):
                 yield InputItem([name], text, place.start, place.end)
+        elif _names_one(label) and len({name.base for name in names}) > 1:  # β, α: learning rate
+            *others, last = self.pending
+            yield from others
+            yield replace(last, label=label, start=place.start, end=place.end)
         else:
             first = self.pending[0]
             yield InputItem(names, label, place.start, place.end, first.default, first.choices)
@@ -176,15 +189,20 @@ class _Inputs:
         """The symbols read so far, which no label follows: what precedes them names them, or nothing does."""
         named = [item for item in self.pending if not item.default] or self.pending
         names = [name for item in named for name in item.names]
-        if self.lead and len(names) > 1 and identifier(self.lead):
+        if self.lead and GENERAL.search(self.lead.lower()):
+            yield from self.pending
+        elif self.lead and len(names) > 1 and _names_one(self.lead) and len({name.base for name in names}) > 1:
+            named[0].label = self.lead
+            yield from self.pending
+        elif self.lead and len(names) > 1 and identifier(self.lead):
             if len({name.base for name in names}) > 1:
                 yield InputItem(names, self.lead, names[0].start, names[-1].end, named[0].default)
             else:  # decay rates β₁, β₂: the letter tells more
                 yield from named
             yield from (item for item in self.pending if item not in named)
         else:
-            for item in self.pending:
-                item.label = item.label or self.lead
+            for i, item in enumerate(self.pending):
+                item.label = item.label or (self.lead if i == 0 or not _names_one(self.lead) else "")
                 yield item
         self.pending, self.lead = [], ""
 
@@ -305,6 +323,8 @@ def read_states(nodes: Sequence[Node], context: Context) -> list[StateItem]:
         at = value_at = start
         while (read := read_name(rest, at, context)) is not None:
             behind = skip(rest, read[1])
+            if behind < len(rest) and rest[behind].is_command(r"\in"):  # m_0 \in \mathbb{R}^d \gets 0
+                behind = next((i for i in range(behind, len(rest)) if _assigns(rest[i])), len(rest))
             if behind >= len(rest) or not _assigns(rest[behind]):
                 break
             names.append(read[0])
@@ -312,10 +332,11 @@ def read_states(nodes: Sequence[Node], context: Context) -> list[StateItem]:
         if not names:
             bare += [read[0]] if read is not None and skip(rest, read[1]) >= len(rest) else []
             continue
-        value = without_comma(rest[value_at:])
+        within = next((i for i in range(value_at, len(rest)) if rest[i].is_command(r"\in")), len(rest))
+        value = without_comma(rest[value_at:within])
         for name in (*bare, *names) if value else ():
             where = place or Node("text", "", name.start, name.end)
-            items.append(StateItem(_initial(name), value, label, where.start, where.end))
+            items.append(StateItem(initial(name), value, label, where.start, where.end))
         bare = []
     return items
 
@@ -324,11 +345,26 @@ def _assigns(node: Node) -> bool:
     return node.is_char("=") or node.is_command(r"\leftarrow", r"\gets")
 
 
-def _initial(name: Name) -> Name:
+def is_initial(name: Name) -> bool:
+    """Whether ``name`` is that of a first value, ``m_0``."""
+    return any(BEFORE_THE_FIRST.fullmatch(s) for s in name.subscripts)
+
+
+def untimed(name: Name) -> str:
+    """The name of a first value without its time."""
+    return replace(name, subscripts=[s for s in name.subscripts if not BEFORE_THE_FIRST.fullmatch(s)]).text
+
+
+BEFORE_THE_FIRST = re.compile(r"0|-1|1-[a-z]")
+"""Times before the first step: of a count from 1, from 0, and of every ``k``-th."""
+
+
+def initial(name: Name) -> Name:
     """``g^0_{prev}`` is ``g_{prev,0}``."""
     if name.power is not None and plain(name.power) == "0":
         name.subscripts.append("0")
         name.power = None
+    name.subscripts = ["0" if BEFORE_THE_FIRST.fullmatch(s) else s for s in name.subscripts]
     return name
 
 
@@ -351,6 +387,8 @@ def _split_label(nodes: Sequence[Node]) -> tuple[str, Node | None, list[Node]]:
         behind = at + 1
         if node.kind == "text":
             content = node.text
+            if any(map(_assigns, rest)) and re.match(r"[^()]*[A-Za-z]", content):  # of something else
+                break
         elif node.is_command(r"\text", r"\textrm", r"\mbox") and behind < len(nodes):
             content = plain(nodes[behind].children or (nodes[behind],))
             behind += 1

@@ -11,14 +11,27 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optdsl.importer.names import Context, Name, closing, group_or_node, read_name, skip, split, without_comma
+from optdsl.importer.names import (
+    TIMES,
+    Context,
+    Name,
+    closing,
+    group_or_node,
+    is_label,
+    read_name,
+    skip,
+    split,
+    without_comma,
+)
 from optdsl.importer.nodes import TEXT_COMMANDS, Node, meaningful, plain
 from optdsl.importer.writer import Writer
 from optdsl.syntax.suggest import nearest
 from optdsl.syntax.vocabulary import FUNCTIONS, LATEX_ACCENTS, LATEX_SYMBOLS
 
-_ORDERS = {"1": "1", "2": "2", "infty": "∞", "\\infty": "∞", "∞": "∞"}
+_ORDERS = {"1": "1", "2": "2", "F": "2", "infty": "∞", "\\infty": "∞", "∞": "∞"}
 """Subscripts of norms."""
+
+REDUCTIONS = frozenset({"sum", "mean", "norm", "RMS", "min", "max"})
 
 SYNONYMS = {"clip": "clamp", "sgn": "sign", "maximum": "max", "minimum": "min", "ln": "log", "rms": "RMS"}
 """Other names of the language's functions."""
@@ -37,9 +50,9 @@ _LATEX = {
     **dict.fromkeys((r"\{", r"\lbrace", r"\lbrack"), "("),
     **dict.fromkeys((r"\}", r"\rbrace", r"\rbrack"), ")"),
     **dict.fromkeys((r"\vert", r"\lvert", r"\rvert", r"\mid"), "|"),
+    **dict.fromkeys((r"\bmod", r"\mod", r"\%"), "mod"),
 }
 _CHARACTERS = {"[": "(", "]": ")", "−": "-"}
-_TIMES = frozenset({"t", "t-1", "t+1", "0"})
 _PROJECTION = ("a projection has no counterpart in the language", "leave it out: write what is projected alone")
 _FRACTIONS = (r"\frac", r"\dfrac", r"\tfrac", r"\nicefrac", r"\sfrac")
 _COMMANDS = (*_LATEX, *_FRACTIONS, r"\sqrt", *LATEX_ACCENTS, *TEXT_COMMANDS)
@@ -69,6 +82,18 @@ def _single_tokens(nodes: Sequence[Node]) -> list[Node]:
         if node.kind == "command" and (node.text in _FRACTIONS or node.text == r"\sqrt"):
             waiting = 2 if node.text in _FRACTIONS else 1
     return out
+
+
+def _term(nodes: Sequence[Node], at: int) -> int:
+    """The index behind the term at ``nodes[at]``, where a sum or a relation goes on, or a bracket closes."""
+    depth = 0
+    for i in range(at, len(nodes)):
+        depth += (nodes[i].is_char("([") or nodes[i].is_command(r"\{")) - (
+            nodes[i].is_char(")]") or nodes[i].is_command(r"\}")
+        )
+        if depth < 0 or (depth == 0 and i > at and nodes[i].is_char("+-=<>,;")):
+            return i
+    return len(nodes)
 
 
 @dataclass
@@ -195,11 +220,24 @@ class _Translator:
             self.after_value = True
             return behind
         opening = skip(nodes, behind)
+        if called := self._called_gradient(name, nodes, behind):
+            return called
+        if expected := self._expectation(name, nodes, behind):
+            return expected
         if self._is_projection(name, nodes, behind):
             self.context.report("E703", _PROJECTION[0], name.start, name.end, _PROJECTION[1])
         if opening == behind and len(name.base) == 1 and name.base not in (self.context.index, *self.context.functions):
             self._function_of_time(name, nodes, behind)
         called = opening < len(nodes) and (nodes[opening].is_char("([") or nodes[opening].is_command(r"\{"))
+        if called and word in REDUCTIONS and name.subscripts in (["rows"], ["cols"]):
+            return self._reduction(word, name, nodes, opening)
+        if (
+            called
+            and name.base in ("clip", "Clip")
+            and name.text == name.base
+            and name.base not in self.context.functions
+        ):
+            return self._clip(name, nodes, opening)
         italic = nodes[at].is_command(r"\textit", r"\mathit")
         if called and len(name.base) > 1 and not italic and name.base not in self.context.declared:
             bare = not (name.accent or name.subscripts or name.superscript)
@@ -215,20 +253,41 @@ class _Translator:
         self._write_name(name)
         return behind
 
+    def _called_gradient(self, name: Name, nodes: Sequence[Node], opening: int) -> int | None:
+        """``g(θ)``, where no page says ``∇``: the gradient."""
+        if name.base != self.context.called_gradient or opening >= len(nodes) or not nodes[opening].is_char("("):
+            return None
+        bracket = closing(nodes, opening)
+        self._differentiated(nodes[opening + 1 : bracket], name.start, nodes[min(bracket, len(nodes) - 1)].end)
+        self._exponent(name)
+        return self._scripts(nodes, min(bracket + 1, len(nodes)))
+
+    def _expectation(self, name: Name, nodes: Sequence[Node], opening: int) -> int | None:
+        r"""``\mathbb{E}[g_t]``, of which a step has one sample: ``g_t``."""
+        if name.text != "E" or "E" in self.context.declared:
+            return None
+        if opening >= len(nodes) or not nodes[opening].is_char("["):
+            return None
+        bracket = closing(nodes, opening)
+        self.run(nodes[opening + 1 : bracket])
+        return min(bracket + 1, len(nodes))
+
     def _is_projection(self, name: Name, nodes: Sequence[Node], behind: int) -> bool:
         r"""``\Pi_{\mathcal{F}, \sqrt{V_t}}(…)``."""
         called = behind < len(nodes) and nodes[behind].is_char("([")
         return name.base in ("Π", "P") and called and any(s.isupper() for s in name.subscripts)
 
     def _function_of_time(self, name: Name, nodes: Sequence[Node], opening: int) -> None:
-        r"""Reports ``\rho(t)``, which could be a product."""
+        r"""Reports ``\rho(t)``, which could be a product, and ``\phi(x)`` of a "scaling function" ``\phi``."""
         bracket = closing(nodes, opening) if opening < len(nodes) and nodes[opening].is_char("(") else len(nodes)
-        if bracket < len(nodes) and plain(nodes[opening + 1 : bracket]) == self.context.index:
+        of_time = bracket < len(nodes) and plain(nodes[opening + 1 : bracket]) == self.context.index
+        if of_time or (bracket < len(nodes) and name.text in self.context.called):
             shown = self.context.source.text[name.start : nodes[bracket].end]
             help_ = "write the formula of a function, and a product without brackets"
-            self.context.report(
-                "E703", f"`{shown}` could be a function of the step", name.start, nodes[bracket].end, help_
+            message = (
+                f"`{shown}` {'could be a function of the step' if of_time else 'is a function that is not written out'}"
             )
+            self.context.report("E703", message, name.start, nodes[bracket].end, help_)
 
     def _write_name(self, name: Name) -> None:
         if name.base == self.context.index and self.context.index != "t" and name.text == name.base:
@@ -259,6 +318,9 @@ class _Translator:
             order = _ORDERS.get(plain(script)) if nodes[at].text == "_" and at else None
             if order is not None and nodes[at - 1].is_command(r"\|", r"\Vert", r"\rVert"):
                 self.out.write(f"_{order}", nodes[at].start, nodes[at].end)
+            elif node is not None and nodes[at].text == "_" and nodes[at - 1].is_command(r"\|", r"\Vert", r"\rVert"):
+                help_ = r"write `\|x\|`, `\|x\|_1` or `\|x\|_\infty`"
+                self.context.report("E703", "this norm is not read", nodes[at].start, node.end, help_)
             elif node is None or nodes[at].text == "_":
                 end = node.end if node else nodes[at].end
                 self.context.report("E703", "this subscript belongs to no name", nodes[at].start, end)
@@ -270,6 +332,29 @@ class _Translator:
         return at
 
     # ------------------------------------------------------------------------------------------------------ functions
+
+    def _reduction(self, word: str, name: Name, nodes: Sequence[Node], opening: int) -> int:
+        r"""``\mathrm{mean}_{\text{cols}}(x)`` is ``mean(x, over cols)``."""
+        bracket = closing(nodes, opening)
+        self.out.write(f" {word}(", name.start, nodes[opening].end)
+        self._bracketed(nodes[opening + 1 : bracket])
+        self.out.write(f", over {name.subscripts[0]})", name.start, name.end)
+        self.after_value = True
+        return self._scripts(nodes, min(bracket + 1, len(nodes)))
+
+    def _clip(self, name: Name, nodes: Sequence[Node], opening: int) -> int:
+        r"""``\mathrm{clip}(x, c)`` keeps ``x`` between ``-c`` and ``c``."""
+        bracket = closing(nodes, opening)
+        arguments = split(nodes[opening + 1 : bracket], ",")
+        self.out.write(" clamp(", name.start, nodes[opening].end)
+        for i, argument in enumerate(arguments if len(arguments) != 2 else [*arguments, arguments[1]]):
+            below = len(arguments) == 2 and i == 1
+            self.out.write(", " * (i > 0) + "-(" * below, name.end, name.end)
+            self._bracketed(argument)
+            self.out.write(")" * below, name.end, name.end)
+        self.out.write(")", name.end, name.end)
+        self.after_value = True
+        return self._scripts(nodes, min(bracket + 1, len(nodes)))
 
     def _unknown_function(self, name: Name, nodes: Sequence[Node], at: int, opening: int) -> int:
         """A call of a function that nothing defines; scripts of its name become parameters."""
@@ -309,12 +394,16 @@ class _Translator:
             return self._root(nodes, at)
         if command == r"\nabla":
             return self._gradient(nodes, at)
+        if command == r"\partial" and (derivative := self._derivative(nodes, at)):
+            return derivative
         if command in (r"\prod", r"\sum"):
             return self._running(nodes, at)
         if command == r"\mathbin":
             script, behind, _ = group_or_node(nodes, at + 1)
             self.write(" @ " if any(n.is_command(r"\,") for n in script) else " · ", node)
             return behind
+        if command in TEXT_COMMANDS and (indicator := self._indicator(nodes, at)):
+            return indicator
         if command in TEXT_COMMANDS:
             return self._text(nodes, at)
         if read_name(nodes, at, self.context) is not None:
@@ -333,16 +422,48 @@ class _Translator:
         if symbol in FUNCTIONS:
             self.write(f" {symbol}", node)
             following = skip(nodes, at + 1)
+            if following < len(nodes) and nodes[following].is_char("_"):
+                _, behind, group = group_or_node(nodes, following + 1)
+                help_ = rf"write `{command}(x, \text{{over rows}})`, `over cols`, or `over all`"
+                message = f"what `{command}` runs over is not read"
+                self.context.report("E703", message, node.start, group.end if group else node.end, help_)
+                return behind
             if following < len(nodes) and nodes[following].kind == "group":
                 self.context.report("E703", f"`{command}` needs brackets: `{command}(…)`", node.start, node.end)
             return at + 1
         self.write(f" {symbol} " if symbol not in "()" else symbol, node, value=symbol in (")", "∞", "⌋", "⌉"))
         return self._scripts(nodes, at + 1) if symbol in (")", "⌋", "⌉") else at + 1
 
+    def _indicator(self, nodes: Sequence[Node], at: int) -> int | None:
+        r"""``\mathbb{1}(x > 0)`` or ``\mathbb{I}[x > 0]``: one where that holds, else zero."""
+        letter, behind, _ = group_or_node(nodes, at + 1)
+        if plain(letter) not in ("1", "I", "𝟙") or not nodes[at].is_command(
+            r"\mathbb", r"\mathbf", r"\mathds", r"\mathbbm"
+        ):
+            return None
+        condition, end = nodes[behind + 1 : closing(nodes, behind)], closing(nodes, behind) + 1
+        if behind < len(nodes) and nodes[behind].is_char("_"):
+            condition, end, _ = group_or_node(nodes, behind + 1)
+        elif behind >= len(nodes) or not (nodes[behind].is_char("([") or nodes[behind].is_command(r"\{")):
+            return None
+        if not any(
+            n.is_char("<>=") or n.is_command(r"\leq", r"\le", r"\geq", r"\ge", r"\neq", r"\ne") for n in condition
+        ):
+            return None
+        self.out.write(" ({ 1 if ", nodes[at].start, condition[0].start)
+        self._bracketed([n for n in condition if not n.is_command(r"\{", r"\}")])
+        place = nodes[min(end, len(nodes)) - 1].end
+        self.out.write(" { 0 otherwise )", place, place)
+        self.after_value = True
+        return self._scripts(nodes, min(end, len(nodes)))
+
     def _fraction(self, nodes: Sequence[Node], at: int) -> int:
         node = nodes[at]
         above, behind, first = group_or_node(nodes, at + 1)
         below, behind, second = group_or_node(nodes, behind)
+        if above and below and self._is_derivative(above, below):
+            self._differentiated(below, node.start, nodes[behind - 1].end)
+            return behind
         if first is None or second is None:
             message = f"`{node.text}` needs two groups: `{node.text}{{a}}{{b}}`"
             self.context.report("E006", message, node.start, node.end)
@@ -385,28 +506,63 @@ class _Translator:
         r"""``\nabla_{\theta} f_t(\theta_{t-1})``, whatever the objective is called; its argument is the parameter."""
         start = nodes[at].start
         behind = skip(nodes, at + 1)
+        by: Sequence[Node] = ()
         while behind < len(nodes) and nodes[behind].is_char("_^"):
-            behind = skip(nodes, group_or_node(nodes, behind + 1)[1])
+            by, behind, _ = group_or_node(nodes, behind + 1)
+            behind = skip(nodes, behind)
+        if behind < len(nodes) and nodes[behind].is_command(r"\sum", r"\frac"):  # of a mean over a minibatch
+            end_of_term = _term(nodes, behind)
+            self._differentiated(by, start, nodes[end_of_term - 1].end)
+            return end_of_term
         objective = read_name(nodes, behind, self.context)
         opening = skip(nodes, objective[1]) if objective else behind
         if opening >= len(nodes) or not (nodes[opening].is_char("([")):
             end = nodes[min(opening, len(nodes)) - 1].end
+            if by and objective:
+                self._differentiated(by, start, end)
+                return objective[1]
             help_ = r"write `\nabla f_t(\theta_{t-1})`"
             self.context.report("E703", "this gradient names no parameter", start, end, help_)
             return opening
         bracket = closing(nodes, opening)
-        parameter = read_name(nodes, skip(nodes, opening + 1), self.context)
+        self._differentiated(nodes[opening + 1 : bracket], start, nodes[min(bracket, len(nodes) - 1)].end)
+        return min(bracket + 1, len(nodes))
+
+    def _differentiated(self, by: Sequence[Node], start: int, end: int) -> None:
+        """Write the gradient by the parameter that ``by`` begins with; behind it there may be the data."""
+        argument = split(split(by, ";")[0], ",")[0]
+        parameter = read_name(argument, skip(argument, 1 if by and by[0].is_command(r"\partial") else 0), self.context)
         if parameter is None:
-            end = nodes[min(bracket, len(nodes) - 1)].end
             self.context.report("E703", "this gradient names no parameter", start, end)
+        elif skip(argument, parameter[1]) < len(argument):
+            help_ = "a step has one gradient, at the parameter: say in what the step computes where that is"
+            self.context.report("E703", "this gradient is taken at another point than the parameter", start, end, help_)
         else:
             name = parameter[0]
-            bare = Name(name.base, 0, 0, name.accent, [s for s in name.subscripts if s not in _TIMES], name.superscript)
+            times = [s for s in name.subscripts if s in TIMES]
+            if times:
+                self.context.points.setdefault(times[0], (start, end))
+            bare = Name(name.base, 0, 0, name.accent, [s for s in name.subscripts if s not in TIMES], name.superscript)
             self.context.parameter = self.context.parameter or bare.text
-        end = nodes[min(bracket, len(nodes) - 1)].end
         self.out.write(" ∇f_t(θ_{t-1})", start, end)
         self.after_value = True
-        return min(bracket + 1, len(nodes))
+
+    def _is_derivative(self, above: Sequence[Node], below: Sequence[Node]) -> bool:
+        r"""Whether a fraction is ``\frac{\partial L}{\partial \theta}``."""
+        first = [part[skip(part, 0) : skip(part, 0) + 1] for part in (above, below)]
+        return all(part and part[0].is_command(r"\partial") for part in first)
+
+    def _derivative(self, nodes: Sequence[Node], at: int) -> int | None:
+        r"""``\partial L / \partial \theta``; the index behind it, None where that does not stand at ``nodes[at]``."""
+        slash = next((i for i in range(at, len(nodes)) if nodes[i].is_char("/+-=,")), len(nodes))
+        by = skip(nodes, slash + 1)
+        if slash >= len(nodes) or not nodes[slash].is_char("/") or by >= len(nodes):
+            return None
+        parameter = read_name(nodes, skip(nodes, by + 1), self.context)
+        if not nodes[by].is_command(r"\partial") or parameter is None:
+            return None
+        self._differentiated(nodes[by : parameter[1]], nodes[at].start, parameter[0].end)
+        return parameter[1]
 
     def _running(self, nodes: Sequence[Node], at: int) -> int:
         r"""``\prod_{i=1}^{t} \mu_i``; up to ``t+1`` it is that, times ``\mu_{t+1}``."""
@@ -417,6 +573,11 @@ class _Translator:
             script, after, _ = group_or_node(nodes, behind + 1)
             scripts[nodes[behind].text] = "".join(plain(script).split())
             behind = skip(nodes, after)
+        element = re.match(r"([a-z])(?:=|\Z)", scripts.get("_", ""))
+        if node.text == r"\sum" and element and element[1] != self.context.index:
+            operand = _term(nodes, behind)
+            if is_label(nodes[behind:operand], element[1]):
+                return self._sum(element[1], nodes, at, behind, operand)
         lower = re.fullmatch(r"([a-z])=1", scripts.get("_", ""))
         upper = scripts.get("^", "").replace(self.context.index, "t")
         end = nodes[behind - 1].end
@@ -438,12 +599,25 @@ class _Translator:
             return behind
         name, behind = body
         index = name.subscripts.index(lower[1])
+        if len(name.subscripts) > 1:  # \beta_{1,i}
+            name.subscripts[index] = "t"
         self._write_name(name)
         if upper == "t+1":
             name.subscripts[index] = "t+1"
             self.out.write(")" if sign == "∏" else ") +", end, end)
             self._write_name(name)
         return behind
+
+    def _sum(self, element: str, nodes: Sequence[Node], at: int, start: int, end: int) -> int:
+        r"""``\sum_j g_{t,j}^2``, over the elements of a tensor."""
+        outside = self.context.labels
+        self.context.labels = outside | {element}
+        self.out.write(" sum(", nodes[at].start, nodes[start - 1].end)
+        self._bracketed(nodes[start:end])
+        self.out.write(") ", nodes[end - 1].end, nodes[end - 1].end)
+        self.after_value = True
+        self.context.labels = outside
+        return end
 
     # ------------------------------------------------------------------------------------------------- words and cases
 

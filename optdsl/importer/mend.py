@@ -64,6 +64,7 @@ def mend(optimizer: ast.Optimizer, box: Box, defaults: Mapping[str, object]) -> 
     ``defaults`` are known from elsewhere than the page, by argument.
     """
     optimizer = _renamed(optimizer, box.parameter)
+    optimizer = _with_gradient(optimizer)
     optimizer = _shifted(optimizer)
     optimizer = without_maximize(optimizer)
     optimizer = _sums(_plain_conditions(optimizer))
@@ -72,7 +73,7 @@ def mend(optimizer: ast.Optimizer, box: Box, defaults: Mapping[str, object]) -> 
     optimizer = _timed(optimizer)
     optimizer = _without_copies(optimizer)
     optimizer, states = _with_states(optimizer)
-    optimizer = _inputs(optimizer, box.flags)
+    optimizer = _inputs(_without_bounds(optimizer, box.bounds), box.flags)
     optimizer, inputs = _with_inputs(optimizer)
     optimizer = _tuples(optimizer)
     optimizer = _with_conditions(optimizer)
@@ -105,16 +106,49 @@ def simplified(module: ast.Module) -> ast.Module:
 
 
 def _renamed(optimizer: ast.Optimizer, parameter: str) -> ast.Optimizer:
-    """θ for what the page calls the parameter, if nothing else is called θ."""
+    """θ for what the page calls the parameter, and another letter for what else it calls θ."""
     names = [n for n in walk(optimizer) if isinstance(n, ast.Name)]
     called = next((n.symbol for n in names if display(n.symbol) == parameter), None)
-    if called is None or called == PARAMETER or any(n.symbol == PARAMETER for n in names if n is not optimizer.returns):
-        return optimizer
+    if called is None or called == PARAMETER:
+        return replace(optimizer, returns=_returned(optimizer, PARAMETER))
+    used = {n.symbol for n in names}
+    symbols = {called: PARAMETER}
+    if any(n.symbol == PARAMETER for n in names if n is not optimizer.returns):
+        symbols[PARAMETER] = next(s for s in map(Symbol, OTHER_LETTERS) if s not in used)
 
     def rewrite(node: Any) -> Any:
-        return replace(node, symbol=PARAMETER) if isinstance(node, ast.Name) and node.symbol == called else node
+        if isinstance(node, ast.Name) and node.symbol in symbols:
+            return replace(node, symbol=symbols[node.symbol])
+        return node
 
-    return rewritten(optimizer, rewrite)
+    return replace(rewritten(optimizer, rewrite), returns=_returned(optimizer, called))
+
+
+def _returned(optimizer: ast.Optimizer, called: Symbol) -> Any:
+    """What is returned: θ_t for ``w_T``, the last parameter."""
+    returned = optimizer.returns
+    if not isinstance(returned, ast.Name) or replace(returned.symbol, subscript=called.subscript) != called:
+        return returned
+    return replace(returned, symbol=PARAMETER, time=returned.time if returned.symbol == called else Time.NOW)
+
+
+OTHER_LETTERS = "τκξζχψωσφABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""Letters for what a page calls θ that is not the parameter."""
+
+
+def _with_gradient(optimizer: ast.Optimizer) -> ast.Optimizer:
+    """``g_t ← ∇f_t(θ_{t-1})`` in front, where the page only reads ``g_t``."""
+    if any(isinstance(n, ast.Gradient) for n in walk(optimizer.body)):
+        return optimizer
+    known = {n.symbol for i in optimizer.inputs for n in i.names}
+    known |= {t.symbol for s in walk(optimizer.body) if isinstance(s, ast.Assign) for t in s.targets}
+    for name in walk(optimizer.body):
+        if isinstance(name, ast.Name) and name.symbol.base in ("g", "G") and name.symbol not in known:
+            gradient = ast.Gradient(name.span)
+            time = Time.NONE if name.time is Time.NONE else Time.NOW
+            first = ast.Assign((replace(name, time=time),), gradient, None, name.span)
+            return replace(optimizer, body=(first, *optimizer.body))
+    return optimizer
 
 
 def _shifted(optimizer: ast.Optimizer) -> ast.Optimizer:
@@ -161,9 +195,12 @@ def _timed(optimizer: ast.Optimizer) -> ast.Optimizer:
         if t.time is Time.NONE
     }
     assigned = {t.symbol for s in walk(optimizer.body) if isinstance(s, ast.Assign) for t in s.targets}
+    scheduled = (inputs & assigned) - states
     inputs -= assigned
 
     def rewrite(node: Any) -> Any:
+        if isinstance(node, ast.Name) and node.symbol in scheduled and node.time is Time.INITIAL:  # γ_t ← γ_0 (1 - t/T)
+            return replace(node, time=Time.NONE)
         if isinstance(node, ast.Name) and node.time is Time.NONE and node.symbol in states | gradients:
             return replace(node, time=Time.NOW)
         if isinstance(node, ast.Name) and node.symbol in inputs and node.time is not Time.NONE:
@@ -187,10 +224,14 @@ def _timed(optimizer: ast.Optimizer) -> ast.Optimizer:
 
 
 def _plain_conditions(optimizer: ast.Optimizer) -> ast.Optimizer:
-    """``nesterov = true`` is ``nesterov``; a case under ``not c`` behind one under ``c`` is ``otherwise``."""
+    """``nesterov = true`` is ``nesterov``; a case under ``not c`` behind one under ``c`` is ``otherwise``; the maximum
+    of one tensor is that of its elements.
+    """
 
     def rewrite(node: Any) -> Any:
         match node:
+            case ast.Call("max" | "min", (_,), (), None | ""):
+                return replace(node, over="all")
             case ast.Compare((operand, ast.Bool(value)), ("=" | "≠" as op,)):
                 return operand if value == (op == "=") else ast.Unary("not", operand, node.span)
             case ast.Cases((first, ast.Case(value, ast.Unary("not", condition)))) if condition == first.condition:
@@ -305,6 +346,15 @@ def _with_states(optimizer: ast.Optimizer) -> tuple[ast.Optimizer, frozenset[Sym
         if isinstance(node, ast.Name) and node.time is Time.PREVIOUS and node.symbol in assigned - known:
             added.setdefault(node.symbol, ast.State(replace(node, time=Time.NONE), None, None, span=node.span))
     return replace(optimizer, states=(*optimizer.states, *added.values())), frozenset(added)
+
+
+def _without_bounds(optimizer: ast.Optimizer, bounds: frozenset[str]) -> ast.Optimizer:
+    """The number of steps, which a page lists among the inputs and no step reads, is none."""
+    read = _symbols(optimizer.body) | _symbols(optimizer.states)
+    inputs = tuple(
+        i for i in optimizer.inputs if any(n.symbol in read or display(n.symbol) not in bounds for n in i.names)
+    )
+    return replace(optimizer, inputs=inputs)
 
 
 def _inputs(optimizer: ast.Optimizer, flags: frozenset[str]) -> ast.Optimizer:

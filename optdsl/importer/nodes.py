@@ -144,7 +144,8 @@ def plain(nodes: Sequence[Node]) -> str:
 TEXT_COMMANDS = frozenset(
     r"\textsuperscript \textsubscript \bfseries \itshape \ttfamily \scshape \upshape \sffamily "
     r"\text \textrm \textbf \textit \texttt \textsf \textsc \mbox \mathrm \mathbf \mathit \mathsf \mathtt \bf \it \rm "
-    r"\emph \operatorname \operatorname* \boldsymbol \bm \mathcal \mathbb \mathscr \mathfrak \ensuremath".split()
+    r"\emph \operatorname \operatorname* \boldsymbol \bm \mathcal \mathbb \mathds \mathbbm \mathscr \mathfrak "
+    r"\ensuremath".split()
 )
 """Commands that set their argument in some typeface."""
 

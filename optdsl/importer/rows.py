@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optdsl.importer.nodes import TEXT_COMMANDS, Node, meaningful, plain
 
@@ -58,7 +58,44 @@ def rows_of(nodes: Sequence[Node]) -> list[Row]:
         rows = list(_algorithm2e_rows(nodes, 0))
     else:
         rows = _joined(list(_aligned_rows(nodes)))
-    return _to_the_end(rows)
+    return _to_the_end([part for row in rows for part in _conditional(_uncommented(row))])
+
+
+def _uncommented(row: Row) -> Row:
+    r"""``row`` without what stands behind ``\triangleright``, a remark."""
+    at = next((i for i, n in enumerate(row.nodes) if n.is_command(*_REMARKS)), len(row.nodes))
+    return replace(row, nodes=row.nodes[:at])
+
+
+_REMARKS = (r"\triangleright", r"\rhd", r"\vartriangleright")
+
+
+def _conditional(row: Row) -> Iterator[Row]:
+    """``row``, or what ``if … then … else …`` on one line says on several."""
+    then = _word(row.nodes, 0, "then") if row.keyword in ("if", "else if") else None
+    if then is None or not meaningful(row.nodes[then[1] :]) or not plain(meaningful(row.nodes[then[1] :])).strip(" :"):
+        yield row
+        return
+    inner = row.depth + 0.5
+    otherwise = _word(row.nodes, then[1], "else", "otherwise")
+    yield replace(row, nodes=row.nodes[: then[0]])
+    yield Row(inner, "", row.nodes[then[1] : otherwise[0] if otherwise else None], row.start, row.end)
+    if otherwise:
+        yield Row(row.depth, "else", (), row.start, row.end)
+        yield Row(inner, "", row.nodes[otherwise[1] :], row.start, row.end)
+
+
+def _word(nodes: Sequence[Node], start: int, *words: str) -> tuple[int, int] | None:
+    """Where one of ``words`` stands among ``nodes``, and the index behind it."""
+    for at in range(start, len(nodes)):
+        node = nodes[at]
+        following = nodes[at + 1] if at + 1 < len(nodes) else None
+        if node.kind in ("text", "word") and node.text.strip(" ,;:").split(" ")[0] in words:
+            return at, at + 1
+        if node.kind == "command" and node.text in TEXT_COMMANDS and following is not None:
+            if following.kind == "group" and plain(following.children).strip(" ,;:") in words:
+                return at, at + 2
+    return None
 
 
 def _joined(rows: Sequence[Row]) -> list[Row]:
@@ -178,7 +215,21 @@ def _row_end(nodes: Sequence[Node], at: int) -> int:
     return 0
 
 
+_NESTED = 1000.0
+"""A block of pseudocode is deeper than any space in front of a line."""
+
+
 def _aligned_row(nodes: Sequence[Node]) -> Row | None:
+    depth, at = _indentation(nodes, ("space", "dollar"))
+    rest = nodes[at:]
+    if not rest or rest[0].is_command(r"\rule", r"\hrule", r"\hline"):
+        return None
+    keyword, content = leading_keyword(rest)
+    return Row(depth, keyword, tuple(content), rest[0].start, rest[-1].end)
+
+
+def _indentation(nodes: Sequence[Node], blank: tuple[str, ...] = ("space",)) -> tuple[float, int]:
+    """How far a row is indented, and the index behind what says so."""
     depth, at = 0.0, 0
     while at < len(nodes):
         node = nodes[at]
@@ -188,15 +239,11 @@ def _aligned_row(nodes: Sequence[Node]) -> Row | None:
         elif node.is_command(r"\quad", r"\qquad"):
             depth += 5 * (1 + (node.text == r"\qquad"))
             at += 1
-        elif node.kind in ("space", "dollar") or node.is_char("&") or node.is_command(r"\:", r"\,", r"\;", "\\ "):
+        elif node.kind in blank or node.is_char("&") or node.is_command(r"\:", r"\,", r"\;", "\\ "):
             at += 1
         else:
             break
-    rest = nodes[at:]
-    if not rest or rest[0].is_command(r"\rule", r"\hrule", r"\hline"):
-        return None
-    keyword, content = leading_keyword(rest)
-    return Row(depth, keyword, tuple(content), rest[0].start, rest[-1].end)
+    return depth, at
 
 
 def _length(text: str) -> float:
@@ -264,21 +311,23 @@ class _Algorithmic:
             if name in ("procedure", "function", "loop"):
                 continue
             inner = depth - (name in ("else", "elsif", "elseif"))
+            indent = 0.0
             if name in ("state", "statex"):
-                keyword, rest = leading_keyword(prose(content))
+                indent, at = _indentation(content)
+                keyword, rest = leading_keyword(prose(content[at:]))
                 rest = prose(rest)
             else:
                 keyword, rest = self.NAMES.get(name, name), prose(self._unwrapped(content))
                 if keyword == "input" and (second := leading_keyword(rest))[0] in ("initialize", "input"):
                     keyword, rest = second
-            yield Row(max(inner, 0), keyword, tuple(rest), command.start, end)
+            yield Row(max(inner, 0) * _NESTED + indent, keyword, tuple(rest), command.start, end)
             depth += name in self.OPENS
 
     def _pieces(self) -> Iterator[tuple[Node, list[Node]]]:
         command: Node | None = None
         content: list[Node] = []
         for node in self.nodes:
-            structural = node.kind == "command" and node.text[1:].lower() in self.STRUCTURE
+            structural = node.kind == "command" and node.text[1:].lower() in self.STRUCTURE and node.text != r"\forall"
             if structural or node.kind in ("begin", "end"):
                 if command is not None:
                     yield command, content
@@ -310,6 +359,17 @@ _BLOCKS = {
 }  # fmt: skip
 _ELSES = frozenset({r"\Else", r"\uElse", r"\lElse"})
 _RETURNS = frozenset({r"\Return", r"\KwRet", r"\Ret"})
+
+
+_REMARK_ENDS = (r"\tcp*", r"\tcc*")
+"""A remark at the end of a line, which ends the line."""
+
+
+def _behind_remark(nodes: Sequence[Node], at: int) -> int:
+    r"""The index behind ``[r]{…}`` at ``nodes[at]``."""
+    while at < len(nodes) and nodes[at].kind != "group":
+        at += 1
+    return min(at + 1, len(nodes))
 
 
 def _algorithm2e(nodes: Sequence[Node]) -> bool:
@@ -344,9 +404,11 @@ def _algorithm2e_rows(nodes: Sequence[Node], depth: int) -> Iterator[Row]:
                 at += 1
             yield Row(depth, "return", tuple(prose(rest)), node.start, rest[-1].end if rest else node.end)
             statement = []
-        elif node.is_command(r"\;", r"\\"):
+        elif node.is_command(r"\;", r"\\", *_REMARK_ENDS):
             yield from _statement(statement, depth)
             statement = []
+            if node.text in _REMARK_ENDS:
+                at = _behind_remark(nodes, at)
         elif node.kind not in ("begin", "end"):
             statement.append(node)
     yield from _statement(statement, depth)

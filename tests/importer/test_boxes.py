@@ -84,6 +84,32 @@ def statement(latex: str, inputs: str = r"\gamma \text{ (lr)}") -> str:
         (r"x \leftarrow a,\; y \leftarrow b", "x ← a\n        y ← b"),
         (r"x \leftarrow a \quad \text{(a remark)}", "x ← a"),
         (r"x = a", "x ← a"),
+        (r"x \leftarrow \beta_{1t} + \beta_{1,t-1}", "x ← β₁ + β₁"),
+        (r"x \leftarrow \lambda' a'^2 + \eta^{\prime}", "x ← λ^prime (a^prime)² + η^prime"),
+        (r"x \leftarrow g_t^{\circ 2} \oslash a", "x ← g_t² / a"),
+        (r"x \leftarrow E[g^2]_t + \mathbb{E}[\Delta x^2]_t", "x ← E_g + E_x"),
+        (r"x \leftarrow v_t[i] + m_t^{(l)}", "x ← v + m"),
+        (r"x \leftarrow \Delta \mathbf{x}_t + \Delta\theta_t", "x ← Δ_x + Δ_θ"),
+        (r"x \leftarrow \|a\|_F + \|a\|_2", "x ← ‖a‖ + ‖a‖"),
+        (r"x \leftarrow \sum_{j=1}^{d} g_{t,j}^2 a + \sum_i |b_i|", "x ← sum(g_t² a) + sum(|b|)"),
+        (r"x \leftarrow \prod_{z=1}^{t} \beta_{1,z}", "x ← ∏_{i=1}^{t} β₁"),
+        (
+            r"x \leftarrow \mathrm{mean}_{\text{cols}}(g_t^2) + \max(g_t)",
+            "x ← mean(g_t², over cols) + max(g_t, over all)",
+        ),
+        (r"x \leftarrow \mathrm{clip}(a, b)", "x ← clamp(a, -b, b)"),
+        (r"x \leftarrow \mathbb{I}(a > 0) b", "x ← ({ 1 if a > 0 { 0 otherwise) b"),
+        (r"\rho \leftarrow \mathrm{NS5}(g_t)", "ρ ← NS5(g_t)"),
+        (r"b_t^2 \leftarrow g_t^2", "b_t ← √(g_t²)"),
+        (
+            r"x \leftarrow \frac{\partial L}{\partial \theta_{t-1}} + \nabla_\theta L + a",
+            "x ← ∇f_t(θ_{t-1}) + ∇f_t(θ_{t-1}) + a",
+        ),
+        (
+            r"\textbf{if } t > 1 \textbf{ then } x \leftarrow a \textbf{ else } x \leftarrow b",
+            "if t > 1\n            x ← a\n        else\n            x ← b",
+        ),
+        (r"\text{Set } x \leftarrow a", "x ← a"),
     ],
 )
 def test_a_formula(latex: str, text: str) -> None:

@@ -73,14 +73,13 @@ class Names(Base):
             if last in TIMES and SUBSCRIPT.fullmatch(stem):
                 return self._subscripted(*self._subscripted(symbol, time, stem, span), last, span)
             glued = re.fullmatch(r"([0-9]+)([A-Za-z].*)", part)
-            self._report(
-                "E012",
-                f"`{part}` cannot be a subscript" if part else "a subscript is missing",
-                span,
-                help=f"put a space between `{glued[1]}` and `{glued[2]}` to multiply"
-                if glued
-                else "a subscript is a number, a word, a sign, or a time: t, t-1, t+1 or 0",
-            )
+            help_ = "a subscript is a number, a word, a sign, or a time: t, t-1, t+1 or 0"
+            if glued:
+                help_ = f"put a space between `{glued[1]}` and `{glued[2]}` to multiply"
+            elif re.fullmatch(r"t-\w+", part):
+                help_ = "a state keeps its value of the step before, `x_{t-1}`; what is older needs a state of its own"
+            message = f"`{part}` cannot be a subscript" if part else "a subscript is missing"
+            self._report("E012", message, span, help=help_)
         elif len(symbol.base) > 1:
             return replace(symbol, base=f"{symbol.base}_{part}"), time
         elif symbol.subscript:
