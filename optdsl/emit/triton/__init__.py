@@ -14,6 +14,7 @@ from jinja2 import Template
 
 from optdsl.emit.fused.conditions import Flags
 from optdsl.emit.fused.names import Names
+from optdsl.emit.fused.scalars import Split, split
 from optdsl.emit.templates import template
 from optdsl.emit.triton import stored
 from optdsl.emit.triton.lines import fitted
@@ -21,7 +22,6 @@ from optdsl.emit.triton.phases import NAMES, PLACES, Kernel, Line, build_phases
 from optdsl.emit.triton.prepare import NAMES as PREPARE_NAMES
 from optdsl.emit.triton.prepare import Prepare, build_prepare
 from optdsl.emit.triton.printer import host_text
-from optdsl.emit.triton.scalars import Split, split
 from optdsl.emit.triton.tile import NAMES as TILE_NAMES
 from optdsl.emit.triton.tile import Tile, build_tile, names_of_tensors, tensor_keys
 from optdsl.ir.nodes import PARAM_FACTS, Let, ParamFact, Program, statements, walk

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from optdsl.emit.fused.conditions import ALWAYS, NEVER, Flags, Formula, both, either, negated
+from optdsl.emit.fused.demands import Demands, made_by
 from optdsl.emit.fused.names import Names
+from optdsl.emit.fused.scalars import Split
+from optdsl.emit.fused.traffic import Key
 from optdsl.emit.triton.printer import KernelPrinter
-from optdsl.emit.triton.scalars import Split
 from optdsl.emit.triton.tile import Statements, names_of_tensors
-from optdsl.emit.triton.traffic import Key, changes, needs
 from optdsl.emit.triton.variables import assign_variables
-from optdsl.ir.nodes import DType, Expr, Grad, If, Param, Program, Rate, Ref, StateValue, Type, statements
-from optdsl.ir.passes.phases import Fold, Job, Schedule, Space, Step, space_of
+from optdsl.ir.nodes import Expr, Grad, Program, Ref
+from optdsl.ir.passes.phases import Fold, Job, Schedule, Space, Step
 
 NAMES = frozenset(
     "tl table n_tensors tensor block_tensor block_chunk block column scalars scratch grad_scale found_inf scale first "
@@ -130,106 +130,50 @@ class _Builder:
     schedule: Schedule
     flags: Flags
     helpers: set[str] = field(default_factory=set)
-    slots: dict[str, Slot] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.step: Step = self.schedule.step
         self.columns = {column.name for column in self.split.columns}
-        exists = {s.key: self.flags.formula(s.condition) for s in self.program.states if s.condition is not None}
-        self.written = {
-            k: both(exists.get(k, ALWAYS), changes(self.step.body, self.step.old(k), self.flags)(final))
-            for k, final in self.step.results.items()
-        }
-        self.needed: dict[str, Formula] = defaultdict(lambda: NEVER)
-        """Under which flags each value that a small job makes is needed by jobs after it."""
-        self.home = {name: i for i, job in enumerate(self.schedule.jobs) if job.number is None for name in job.defines}
-        self.spaces = {name: self.schedule.jobs[i].space for name, i in self.home.items()}
+        self.demands = Demands(self.program, self.schedule, self.flags)
+        self.written = self.demands.written
+        self.needed = self.demands.needed
+        self.home, self.spaces, self.space_of = self.demands.home, self.demands.spaces, self.demands.space_of
         self.names = Names(NAMES | names_of_tensors(self.program) | self.columns | set(self.flags.order))
+        self.slots = {
+            slot: Slot(
+                self.names.take(f"{slot[0].partition('.')[0]}_{'parts' if slot[1] else 'values'}"), space, slot[1]
+            )
+            for slot, space in self.demands.slots.items()
+        }
         self.totals: dict[str, str] = {}
         """The variable in which a pass gathers each fold."""
-        self.matrix: Formula = NEVER
 
     def run(self) -> Phases:
         jobs = list(enumerate(self.schedule.jobs))
-        demands = {}
-        for i, job in reversed(jobs):
-            demands[i] = self.demand(job)
+        demands = self.demands.jobs
         self.unscales: dict[int | None, Formula] = {}
         unscaled = NEVER
         for i, job in jobs:
-            reads = demands[i][0][Grad()]
+            reads = demands[i].needed[Grad()]
             self.unscales[job.number] = both(reads, negated(unscaled))
             unscaled = either(unscaled, reads)
         kernels = tuple(
-            self.a_pass(job, *demands[i]) if job.number is not None else self.a_small_job(i, job, *demands[i])
+            self.a_pass(job, demands[i].needed, demands[i].results)
+            if job.number is not None
+            else self.a_small_job(i, job, demands[i].needed, demands[i].results)
             for i, job in jobs
         )
-        assigned = {k: self.flags.text(when, 'flags["{}"]') or "True" for k, when in self.written.items()}
-        self.active = {i: either(*results.values()) for i, (_, results) in demands.items()}
-        matrix = self.flags.text(self.matrix, 'flags["{}"]') or "True"
-        formulas = [self.matrix, *self.written.values(), *(self.active[i] for i, _ in jobs)]
+        assigned = {k: self.on_host(when) for k, when in self.written.items()}
+        matrix = self.demands.matrix
+        formulas = [matrix, *self.written.values(), *(demands[i].active for i, _ in jobs)]
         host_flags = frozenset(flag for formula in formulas for term in formula for flag, _ in term)
-        return Phases(kernels, tuple(self.slots.values()), host_flags, matrix, assigned, frozenset(self.helpers))
-
-    # --------------------------------------------------------------------------------------------------- what is needed
-
-    def demand(self, job: Job) -> tuple[Mapping[Key, Formula], Mapping[Expr, Formula]]:
-        """What ``job`` needs, by flags, and the results that it makes. Jobs after it have been asked."""
-        results: dict[Expr, Formula] = {}
-
-        def make(atom: Expr, when: Formula) -> None:
-            if when != NEVER:
-                results[atom] = either(results.get(atom, NEVER), when)
-
-        for state in job.writes:
-            make(self.step.results[state], self.written[state])
-        if job.number is not None:
-            for fold in job.folds:
-                make(fold.operand, self.needed[fold.name])
-        else:
-            for name, ref in _refs(job):
-                make(ref, self.needed[name])
-        needed: dict[Key, Formula] = defaultdict(lambda: NEVER, needs(job.block, results, self.flags))
-        for k, when in list(needed.items()):
-            if isinstance(k, str) and k in self.home and k not in (job.defines if job.number is None else ()):
-                self.needed[k] = either(self.needed[k], when)
-                self.slot(k, self.spaces[k], parts=False)
-            space = self.space_of(k)
-            if space in (Space.MATRICES, Space.ROWS, Space.COLS):
-                self.matrix = either(self.matrix, when)
-        if job.number is None:
-            for fold in job.folds:
-                when = self.needed[fold.name] = either(self.needed[fold.name], needed[fold.name])
-                needed[fold.name] = when
-                if fold.source is Space.ELEMENTS:
-                    self.slot(fold.name, fold.space, parts=True)
-                else:
-                    assert isinstance(fold.operand, Ref)
-                    source = fold.operand.name
-                    self.needed[source] = either(self.needed[source], when)
-                    self.slot(source, fold.source, parts=False)
-                if fold.space is not Space.TENSOR:
-                    self.matrix = either(self.matrix, when)
-            if job.space is not Space.TENSOR:
-                self.matrix = either(self.matrix, *results.values())
-        return needed, results
-
-    def space_of(self, k: Key) -> Space | None:
-        if isinstance(k, str):
-            return self.spaces.get(k)
-        return space_of(k.type) if isinstance(k, Param | Grad | StateValue) and k.type.rate > Rate.STEP else None
-
-    def slot(self, name: str, space: Space, parts: bool) -> str:
-        """The variable of the pointer to a place in the scratch memory."""
-        k = f"{name}:{'parts' if parts else 'values'}"
-        if k not in self.slots:
-            wanted = f"{name.partition('.')[0]}_{'parts' if parts else 'values'}"
-            self.slots[k] = Slot(self.names.take(wanted), space, parts)
-        return self.slots[k].name
+        return Phases(
+            kernels, tuple(self.slots.values()), host_flags, self.on_host(matrix), assigned, frozenset(self.helpers)
+        )
 
     def slot_of(self, name: str, parts: bool = False) -> str:
-        """The variable of a place that there is; "" if there is none."""
-        slot = self.slots.get(f"{name}:{'parts' if parts else 'values'}")
+        """The variable of the pointer to a place in the scratch memory; "" if there is no such place."""
+        slot = self.slots.get((name, parts))
         return "" if slot is None else slot.name
 
     # ----------------------------------------------------------------------------------------------------------- passes
@@ -275,7 +219,7 @@ class _Builder:
 
         inside = [Line(text) for text in Statements(printer, needed, stored_as).block(job.block, ALWAYS)]
         after: list[Line] = []
-        shape = "[COLS]" if self.matrix == NEVER else "[BATCHES, ROWS, COLS]"
+        shape = "[COLS]" if self.demands.matrix == NEVER else "[BATCHES, ROWS, COLS]"
         for fold in job.folds:
             when = self.needed[fold.name]
             if when == NEVER:
@@ -406,7 +350,7 @@ class _Builder:
             index = " + element, mask=mask" if space is job.space else _SMALL_INDEX[space, job.space]
             lines.append(Line(f"{variables[k]} = tl.load({pointer}{index}).to(COMPUTE)" + suffix))
         lines += [Line(text) for text in Statements(printer, needed).block(job.block, ALWAYS)]
-        for name, ref in _refs(job):
+        for name, ref in made_by(job):
             slot = self.slot_of(name)
             if slot and self.needed[name] != NEVER and name in {n for n, j in self.home.items() if j == i}:
                 slots[slot] = either(slots.get(slot, NEVER), self.needed[name])
@@ -420,7 +364,7 @@ class _Builder:
                 lines.append(Line(f"tl.store({pointer} + element, {printer.value(self.step.results[k])}, mask=mask)",
                                   self.flags.text(when)))  # fmt: skip
         active = either(*results.values())
-        made = [name.partition(".")[0] for name, _ in _refs(job) if self.needed[name] != NEVER]
+        made = [name.partition(".")[0] for name, _ in made_by(job) if self.needed[name] != NEVER]
         active_text = self.flags.text(active)
         return Kernel(
             name=f"{PLACES[job.space]}_{i}",
@@ -465,7 +409,7 @@ class _Builder:
                 elif k in self.home and (k not in own or k in fold_names):
                     inputs[k] = k.partition(".")[0]
                     if job.number is not None and self.spaces[k] is not Space.ROWS:
-                        kept.append(dict(_refs(self.schedule.jobs[self.home[k]]))[k])
+                        kept.append(dict(made_by(self.schedule.jobs[self.home[k]]))[k])
             elif k in tensors:
                 inputs[k] = tensors[k]
                 if job.number is not None and self.space_of(k) in (Space.COLS, Space.MATRICES, Space.TENSOR):
@@ -521,17 +465,6 @@ def _source(fold: Fold) -> tuple[str, str, str]:
             return "element", "n_batches * n_cols", "1"
         case _:
             return "element", "n_batches", "1"
-
-
-def _refs(job: Job) -> Iterator[tuple[str, Ref]]:
-    """The values that a small job makes."""
-    for fold in job.folds:
-        yield fold.name, Ref(fold.name, Type(DType.REAL, Rate.ELEMENT))
-    for stmt in statements(job.block):
-        if isinstance(stmt, If):
-            yield from ((m.name, m.ref) for m in stmt.merges)
-        else:
-            yield stmt.name, stmt.ref
 
 
 def _and(a: str, b: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from optdsl.emit.fused.conditions import ALWAYS, Flags, both
+from optdsl.emit.fused.scalars import Split
+from optdsl.emit.fused.traffic import Key, values
 from optdsl.emit.triton.printer import KernelPrinter
-from optdsl.emit.triton.scalars import Split
 from optdsl.emit.triton.tile import names_of_tensors
-from optdsl.emit.triton.traffic import Key, values
 from optdsl.emit.triton.variables import assign_variables
 from optdsl.ir.nodes import Expr, Hyper, Let, ParamFact, Present, Program, State, StateValue, Time
 

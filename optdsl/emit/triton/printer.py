@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import singledispatchmethod
 
 from optdsl.emit.fused.conditions import Flags, is_flag
-from optdsl.emit.triton.traffic import Key, key
+from optdsl.emit.fused.traffic import Key, key
 from optdsl.ir.nodes import Const, DType, Expr, Grad, Hyper, Op, Param, ParamFact, Present, Ref, StateValue, Time
 
 INFIX = {

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from optdsl.emit.fused.conditions import ALWAYS, NEVER, Flags, Formula, both, either, given, negated
+from optdsl.emit.fused.scalars import Split
+from optdsl.emit.fused.traffic import Key, changes, needs
 from optdsl.emit.triton.printer import KernelPrinter
-from optdsl.emit.triton.scalars import Split
-from optdsl.emit.triton.traffic import Key, changes, needs
 from optdsl.emit.triton.variables import assign_variables
 from optdsl.ir.nodes import Block, Expr, Grad, If, Param, Program, StateValue
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from optdsl.emit.fused.names import Names
-from optdsl.emit.triton.traffic import Key, key, values
+from optdsl.emit.fused.traffic import Key, key, values
 from optdsl.ir.nodes import Block, Expr, Let, Op
 
 Variables = Mapping[Key, str]
