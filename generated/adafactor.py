@@ -84,7 +84,6 @@ class Adafactor(BaseOptimizer):
     _module = __name__
     _shaped_states = ("row_var", "col_var", "variance")
     _facts = ("dim", "machine_epsilon")
-    _kernels = ("triton",)
     _takes_complex = False
 
     def __init__(

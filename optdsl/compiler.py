@@ -57,11 +57,12 @@ class Unit:
     @property
     def native_kernels(self) -> tuple[str, ...]:
         """What the modules are called that the native kernels would be beside if each were an optimizer's own."""
+        from optdsl.ir.passes.folds import obstacles
         from optdsl.ir.passes.segments import segment_modules
 
         if isinstance(self.program, FlatProgram):
             return ()
-        return (self.module,) if self.program.is_elementwise else segment_modules(self.program, self.module)
+        return segment_modules(self.program, self.module) if obstacles(self.program) else (self.module,)
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,6 @@ def emit(units: Iterable[Unit], kept: Mapping[str, str] | None = None) -> dict[s
         files[unit.class_file] = _with_header(unit.source, emit_module(unit.program, algorithm))
         if not obstacles(unit.program):
             files[unit.kernel_file] = _with_header(unit.source, emit_kernel(unit.program))
-        if unit.program.is_elementwise:
             files[unit.native_file] = _with_header(unit.source, emit_native(unit.program))
         if pieces := cut(unit.program):
             for path, text in emit_segments(unit.program, unit.module, pieces).items():

@@ -1,7 +1,8 @@
 # Compiled by optdsl 0.1.0 (part of every package). Do not edit.
 """What every native kernel is made of: C for the element types, torch's arithmetic, and the work of all threads.
 
-The text of a kernel is :data:`HEADER`, the optimizer's own part, then :data:`DRIVER`. Macros choose the variant: for
+The text of a kernel is :data:`HEADER`, the optimizer's own part, then :data:`DRIVER`, or :data:`WHOLE_TENSORS` where a
+tensor is stepped by one thread. Macros choose the variant: for
 each list of tensors ``<NAME>_T`` is its element type, for each flag ``<NAME>`` is 0 or 1, ``REAL`` is the type of the
 arithmetic, and ``SCALED`` says that gradients are to be divided by ``grad_scale``.
 """
@@ -97,6 +98,10 @@ INLINE REAL through_bf16(REAL x) { return load_bf16(narrow_bf16((float)x)); }
 INLINE REAL through_f32(REAL x) { return (float)x; }
 INLINE REAL integer_power(REAL x, int n) { REAL y = x; while (--n) y *= x; return y; }
 
+extern void GOMP_parallel(void (*)(void *), void *, unsigned, unsigned) __attribute__((weak));
+extern int omp_get_thread_num(void) __attribute__((weak));
+extern int omp_get_num_threads(void) __attribute__((weak));
+
 /* Arithmetic of scalars, in double. */
 INLINE double scalar_maximum(double a, double b) { return a != a ? a : b != b ? b : a > b ? a : b; }
 INLINE double scalar_minimum(double a, double b) { return a != a ? a : b != b ? b : a < b ? a : b; }
@@ -133,10 +138,6 @@ static void step_range(const struct work *work, int64_t first, int64_t last)
     }
 }
 
-extern void GOMP_parallel(void (*)(void *), void *, unsigned, unsigned) __attribute__((weak));
-extern int omp_get_thread_num(void) __attribute__((weak));
-extern int omp_get_num_threads(void) __attribute__((weak));
-
 /* Boundary number `i` of `n` equal parts of `total`, at a multiple of a chunk. */
 static int64_t boundary(int64_t total, int i, int n)
 {
@@ -164,5 +165,49 @@ void step(int64_t tensors, const int64_t *offsets, void *const *addresses, const
         GOMP_parallel(thread_main, (void *)&work, threads, 0);
     else
         step_range(&work, 0, offsets[tensors]);
+}
+"""
+
+WHOLE_TENSORS = r"""
+struct work {
+    int64_t tensors;
+    const int64_t *offsets;
+    void *const *addresses;
+    const struct scalars *scalars;
+    const struct shape *shapes;
+    double grad_scale;
+};
+
+/* Makes the step of the tensors whose middle is in part `part` of `parts` equal parts of all elements. */
+static void step_part(const struct work *work, int part, int parts)
+{
+    const double total = (double)work->offsets[work->tensors];
+    for (int64_t i = 0; i < work->tensors; i++) {
+        const double middle = 0.5 * (double)(work->offsets[i] + work->offsets[i + 1]);
+        const int own = total > 0 ? (int)(middle / total * parts) : 0;
+        if ((own < parts ? own : parts - 1) == part)
+            step_tensor(work->shapes[i], work->addresses + i, work->tensors, work->scalars + i,
+                        (REAL)work->grad_scale);
+    }
+}
+
+static void thread_main(void *data)
+{
+    step_part(data, omp_get_thread_num(), omp_get_num_threads());
+}
+
+int64_t scalars_size(void) { return sizeof(struct scalars); }
+
+/* One step of all tensors. `offsets`: tensors + 1 sums of sizes; `addresses`: a row of pointers for each list;
+   `scalars`: room for those of each tensor; `facts`: a row of numbers for each fact about the parameters. */
+void step(int64_t tensors, const int64_t *offsets, void *const *addresses, const double *hypers,
+          struct scalars *scalars, double grad_scale, int threads, const struct shape *shapes, const double *facts)
+{
+    const struct work work = {tensors, offsets, addresses, scalars, shapes, grad_scale};
+    prepare(tensors, addresses, hypers, scalars, facts);
+    if (threads > 1 && GOMP_parallel && omp_get_thread_num && omp_get_num_threads)
+        GOMP_parallel(thread_main, (void *)&work, threads, 0);
+    else
+        step_part(&work, 0, 1);
 }
 """

@@ -7,15 +7,16 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from .arguments import to_float
 from .fused import Bucket, is_absent
-from .layout import check_no_overlap, copy_back, is_laid_out, laid_out, walking_strides
+from .layout import Strides, check_no_overlap, copy_back, is_laid_out, laid_out, walking_strides
 from .native_build import build, load
+from .native_source import DRIVER
 
 DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.bfloat16: "BF16", torch.float16: "F16"}
 """What the kernel's text calls an element type."""
@@ -71,6 +72,11 @@ class NativeOptimizer:
     assigned: Callable[[dict[str, bool]], Mapping[str, bool]] = lambda flags: {}
     kernels: dict[Any, Kernel] = field(default_factory=dict, repr=False, compare=False)
 
+    driver: ClassVar[str] = DRIVER
+    """What the kernel's text goes on with: the work of all threads."""
+    further: ClassVar[tuple[Any, ...]] = ()
+    """Types of further arguments of the kernel."""
+
     @property
     def lists(self) -> tuple[str, ...]:
         """Names of the lists of tensors, in the order in which the kernel takes them."""
@@ -96,21 +102,27 @@ class NativeOptimizer:
         """The kernel for lists of these ``dtypes``. Raises RuntimeError where there is no working C compiler."""
         key = (dtypes, *flags.items(), scaled)
         if key not in self.kernels:
-            library = load(self.name, self.source, self.macros(dtypes, flags, scaled))
+            library = load(self.name, self.source, self.driver, self.macros(dtypes, flags, scaled))
             size = library.scalars_size
             size.restype = ctypes.c_int64
             step = library.step
             step.restype = None
             pointer, int64 = ctypes.c_void_p, ctypes.c_int64
-            step.argtypes = (int64, pointer, pointer, pointer, pointer, ctypes.c_double, ctypes.c_int)
+            step.argtypes = (int64, pointer, pointer, pointer, pointer, ctypes.c_double, ctypes.c_int, *self.further)
             self.kernels[key] = Kernel(step, size())
         return self.kernels[key]
 
     def build(self, folder: Path, dtype: torch.dtype, flags: Mapping[str, bool]) -> Path:
         """Compiles the kernel for parameters, gradients and states of ``dtype`` ahead, into ``folder``."""
-        scalars = ("step", *self.scalar_states)
-        dtypes = tuple(torch.float32 if name in scalars else dtype for name in self.lists)
-        return build(self.name, self.source, self.macros(dtypes, flags, False), folder)
+        dtypes = tuple(torch.float32 if self.is_number(name) else dtype for name in self.lists)
+        return build(self.name, self.source, self.driver, self.macros(dtypes, flags, False), folder)
+
+    def is_number(self, name: str) -> bool:
+        """Whether the tensors of list ``name`` are one number for each parameter, of single precision at least."""
+        return name == "step" or name in self.scalar_states
+
+    def launch(self, dtypes: Dtypes, flags: dict[str, bool], lists: list[list[Tensor]]) -> Launch:
+        return Launch(self, dtypes, flags, lists)
 
     @torch.no_grad()
     def step(self, buckets: Sequence[Bucket], grad_scale: Tensor | None, found_inf: Tensor | None) -> None:
@@ -135,9 +147,9 @@ def launches(optimizer: NativeOptimizer, bucket: Bucket, flags: dict[str, bool])
         classes.setdefault(tuple(tensors[i].dtype if tensors else None for tensors in lists), []).append(i)
     if len(classes) == 1:
         (dtypes,) = classes
-        return [Launch(optimizer, dtypes, flags, lists)]
+        return [optimizer.launch(dtypes, flags, lists)]
     return [
-        Launch(optimizer, dtypes, flags, [[tensors[i] for i in positions] if tensors else [] for tensors in lists])
+        optimizer.launch(dtypes, flags, [[tensors[i] for i in positions] if tensors else [] for tensors in lists])
         for dtypes, positions in classes.items()
     ]
 
@@ -158,23 +170,23 @@ class Launch:
         self.lists = lists
         self.count = len(lists[0])
         self.scalars: Any = None
-        strides = [walking_strides(param) for param in lists[0]]
         self.written = [
             row
             for row, (name, tensors) in enumerate(zip(optimizer.lists, lists, strict=True))
             if tensors and name not in ("grad", "step", *optimizer.scalar_states)
         ]
         """The lists whose tensors autograd may have saved, and must be told of new values."""
-        self.misplaced: list[tuple[int, int]] = []
+        self.misplaced: list[tuple[int, int, Strides]] = []
+        """Which tensors a step works on copies of, and how these are laid out."""
+        walked = [self.walk(param) for param in lists[0]]
         for row, (name, tensors) in enumerate(zip(optimizer.lists, lists, strict=True)):
-            if name == "step" or name in optimizer.scalar_states:
+            if not tensors or optimizer.is_number(name):
                 continue
-            for i, tensor in enumerate(tensors):
-                if not is_laid_out(tensor, strides[i]):
+            for i, (tensor, strides) in enumerate(zip(tensors, self.strides_of(name, tensors, walked), strict=True)):
+                if not is_laid_out(tensor, strides):
                     if row != 1:
                         check_no_overlap(tensor)
-                    self.misplaced.append((row, i))
-        self.strides = strides if self.misplaced else []
+                    self.misplaced.append((row, i, strides))
         sums = [0]
         for param in lists[0]:
             sums.append(sums[-1] + param.numel())
@@ -185,6 +197,18 @@ class Launch:
         self.hypers: Any = (ctypes.c_double * len(optimizer.hypers))()
         for row, tensors in enumerate(lists):
             self.place(row, list(map(Tensor.data_ptr, tensors)))
+
+    def walk(self, param: Tensor) -> Strides:
+        """In which strides the kernel walks a parameter."""
+        return walking_strides(param)
+
+    def strides_of(self, name: str, tensors: Sequence[Tensor], walked: Sequence[Strides]) -> Sequence[Strides]:
+        """In which strides the kernel walks the tensors of list ``name``, of parameters that are ``walked`` so."""
+        return walked
+
+    def further(self) -> tuple[Any, ...]:
+        """Further arguments of the kernel."""
+        return ()
 
     def place(self, row: int, addresses: list[int]) -> None:
         """Says where the tensors of a list are now."""
@@ -197,7 +221,7 @@ class Launch:
         kernel = self.optimizer.kernel(self.dtypes, self.flags, scale is not None)
         for row in self.written if scale is None else (*self.written, 1):
             torch.autograd.graph.increment_version(self.lists[row])
-        copies = [(row, i, laid_out(self.lists[row][i], self.strides[i])) for row, i in self.misplaced]
+        copies = [(row, i, laid_out(self.lists[row][i], strides)) for row, i, strides in self.misplaced]
         for row, i, copy in copies:
             self.table[row * self.count + i] = copy.data_ptr()
         if self.scalars is None:
@@ -211,6 +235,7 @@ class Launch:
             self.scalars,
             1.0 if scale is None else scale,
             threads(self.elements),
+            *self.further(),
         )
         for row, i, copy in copies:
             if row != 1 or scale is not None:

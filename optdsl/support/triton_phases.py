@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
-from math import prod
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 from . import facts
 from .fused import Bucket
 from .layout import Strides
+from .shapes import contiguous_strides, matrices, small_shape
 from .triton_launch import CHUNK, WARPS, FusedOptimizer, Launch, taken
 from .triton_tables import block_map, is_capturing, keep_for_graph
 
@@ -97,22 +97,10 @@ class PhasedOptimizer(FusedOptimizer):
         space = self.small_states.get(name)
         if space is None:
             return torch.zeros_like(param)
-        _, rows, cols = matrices(param)
-        shape = {
-            "tensor": (),
-            "matrices": (*param.shape[:-2], 1, 1),
-            "rows": (*param.shape[:-2], rows, 1),
-            "cols": (*param.shape[:-2], 1, cols),
-        }[space]
-        return param.new_zeros(shape)
+        return param.new_zeros(small_shape(param, space))
 
     def launch(self, *args: Any) -> Launch:
         return PhasedLaunch(self, *args)
-
-
-def matrices(param: Tensor) -> tuple[int, int, int]:
-    """How many matrices ``param`` is, their rows and their columns."""
-    return prod(param.shape[:-2]), facts.rows(param), facts.cols(param)
 
 
 def tile(param: Tensor) -> tuple[int, int, int]:
@@ -160,7 +148,7 @@ class PhasedLaunch(Launch):
 
     def walk(self, param: Tensor) -> Strides:
         """Matrices are walked row by row: what is laid out otherwise (as channels last) is copied at every step."""
-        return super().walk(param) if self.is_flat else torch.empty(param.shape, device="meta").stride()
+        return super().walk(param) if self.is_flat else contiguous_strides(param)
 
     def strides_of(self, row: int, i: int) -> Strides:
         name = self.optimizer.names[row]
@@ -224,7 +212,7 @@ class PhasedLaunch(Launch):
     def _misplaced(self, lists: list[list[Tensor]]) -> list[tuple[int, int]]:
         small = self.optimizer.small_states
         self.small_strides = {
-            name: [torch.empty(tensor.shape, device="meta").stride() for tensor in tensors]
+            name: list(map(contiguous_strides, tensors))
             for name, tensors in zip(self.optimizer.names, lists, strict=True)
             if name in small
         }

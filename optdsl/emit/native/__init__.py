@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 import textwrap
+from dataclasses import replace
+from functools import partial
 
 from optdsl.emit.fused.conditions import Flags, is_flag
 from optdsl.emit.fused.names import Names
+from optdsl.emit.fused.scalars import split
 from optdsl.emit.native.elements import Elements
+from optdsl.emit.native.phases import build_phases
 from optdsl.emit.native.printer import flag_text
 from optdsl.emit.native.scalars import Scalars
 from optdsl.emit.templates import template
 from optdsl.emit.triton.printer import host_text
 from optdsl.ir.instructions import Code, instructions
-from optdsl.ir.nodes import Expr, Present, Program, State, statements
-from optdsl.ir.passes import optimize, split_scalars
+from optdsl.ir.nodes import PARAM_FACTS, Expr, Let, ParamFact, Present, Program, Rate, State, statements, walk
+from optdsl.ir.passes import Split, optimize, split_scalars
+from optdsl.ir.passes.folds import expand_reductions
+from optdsl.ir.passes.phases import Space, schedule, step_of
 from optdsl.ir.passes.rewrite import defined_names
 from optdsl.ir.passes.select import LOOP, select
 
@@ -41,17 +47,21 @@ SPECIALISED = 3
 def emit_native(program: Program) -> str:
     """The module ``_<optimizer>_native``, of which callers use ``fused_step(buckets, grad_scale, found_inf)``.
 
-    ``program`` is elementwise, as the lowering left it: the passes are run here.
+    ``program`` is as the lowering left it: the passes are run here. No :func:`~optdsl.ir.passes.folds.obstacles` are in
+    it.
     """
+    return _elementwise(program) if program.is_elementwise else _phased(program)
+
+
+def _elementwise(program: Program) -> str:
     tensor_keys = ("param", "grad", *(s.key for s in program.tensor_states))
-    lists = ("param", "grad", *(s.key for s in program.states), *(("step",) if program.counts_steps else ()))
-    reserved = RESERVED | {f"{key}_p" for key in lists} | {f"{key.upper()}_T" for key in lists}
+    lists = _lists(program)
+    reserved = _reserved(lists)
     split = split_scalars(optimize(program))
     code = select(split, LOOP)
     flags = Flags(Names(reserved | _identifiers(program, code)))
     scalars = Scalars(program, split, flags, reserved)
     elements = Elements(code, scalars, Names(reserved))
-    absentable = tuple(s.key for s in program.states if s.initial is None)
 
     def host_condition(x: Expr) -> str:
         resolved = scalars.resolve(x)
@@ -75,28 +85,92 @@ def emit_native(program: Program) -> str:
             }
         )
     late = [(s.key, elements.assigned(s.key, host_condition)) for s in program.tensor_states if s.initial is None]
-    prelude = [part for line in scalars.lines() for part in _fitted(line)]
-    scalar_states = scalars.scalar_states()
-    conditions = [c.name for c in scalars.columns.values() if c.is_condition]
+    shared = _shared(program, scalars, lists)
     source = template("native/kernel.c.jinja").render(
-        name=program.name,
+        shared,
         lists=lists,
         tensors=tensors,
-        columns=list(scalars.columns.values()),
-        conditions=conditions,
+        conditions=(conditions := [c.name for c in scalars.columns.values() if c.is_condition]),
         specialised=len(conditions) <= SPECIALISED,
-        variables=scalars.assigned,
-        prelude=prelude,
-        scalar_states=[(s, lists.index(s.key)) for s in scalar_states],
-        counts_steps=program.counts_steps,
-        step=scalars.step,
-        step_row=len(lists) - 1,
-        hypers=scalars.hypers_read(),
         locals=elements.locals(),
         lines=lines,
     )
+    return _module(program, source, scalars, flags, late)
+
+
+def _phased(program: Program) -> str:
+    program = expand_reductions(program)
+    lists = _lists(program)
+    reserved = _reserved(lists) | {"s", "b", "r", "c", "e", "j", "n", "row", "col", "chunks", "all", "facts", "shape"}
+    names = Names(reserved)
+    parts = split(program, names)
+    flags = Flags(names)
+    for stmt in (*statements(parts.body), *parts.scalars):
+        flags.meet(stmt.value if isinstance(stmt, Let) else stmt.condition)
+    plan = schedule(step_of(program, parts.body, parts.param, parts.new_states))
+    on_host = replace(program, new_states=tuple(parts.new_states.items()))
+    scalars = Scalars(on_host, Split(on_host, parts.scalars, ()), flags, reserved)
+    columns = {column.name: partial(scalars.field, column.value) for column in parts.columns}
+    phases = build_phases(program, plan, flags, columns, set(reserved))
+    keys = ("param", "grad", *(s.key for s in program.states if s.rate >= Rate.TENSOR))
+    shared = _shared(on_host, scalars, lists)
+    text = template("native/phases.c.jinja").render(
+        shared,
+        tensors=keys,
+        rows={key: lists.index(key) for key in keys},
+        jobs=phases.jobs,
+        places=phases.places,
+        numbers=phases.numbers,
+        facts=list(scalars.facts.items()),
+    )
+    source = "\n".join(
+        part for line in text.split("\n") for part in (_fitted(line, 120) if len(line) > 120 else [line])
+    )
+    late = [(s.key, phases.assigned[s.key]) for s in program.states if s.initial is None]
+    spaces = {k: space.name.lower() for k, space in plan.step.spaces.items() if space is not Space.ELEMENTS}
+    return _module(
+        program, source, scalars, flags, late, matrix=phases.matrix, small_states=spaces, facts=tuple(scalars.facts)
+    )
+
+
+def _lists(program: Program) -> tuple[str, ...]:
+    return ("param", "grad", *(s.key for s in program.states), *(("step",) if program.counts_steps else ()))
+
+
+def _reserved(lists: tuple[str, ...]) -> frozenset[str]:
+    return RESERVED | {f"{key}_p" for key in lists} | {f"{key.upper()}_T" for key in lists}
+
+
+def _shared(program: Program, scalars: Scalars, lists: tuple[str, ...]) -> dict[str, object]:
+    """What the C of every step needs for its scalar work."""
+    prelude = [part for line in scalars.lines() for part in _fitted(line)]
+    scalar_states = scalars.scalar_states()
+    return {
+        "name": program.name,
+        "columns": list(scalars.columns.values()),
+        "variables": scalars.assigned,
+        "prelude": prelude,
+        "scalar_states": [(s, lists.index(s.key)) for s in scalar_states],
+        "counts_steps": program.counts_steps,
+        "step": scalars.step,
+        "step_row": len(lists) - 1,
+        "hypers": scalars.hypers_read(),
+    }
+
+
+def _module(
+    program: Program,
+    source: str,
+    scalars: Scalars,
+    flags: Flags,
+    late: list[tuple[str, str]],
+    **phases: object,
+) -> str:
+    """The Python module around the C ``source``; ``phases`` is what a step that reduces tensors has besides."""
+    absentable = tuple(s.key for s in program.states if s.initial is None)
     host = [(flag, host_text(x, absentable)) for x, flag in flags.by_expression.items()]
-    words = set(re.findall(r"\w+", " ".join([source, *(text for _, text in late)])))
+    words = set(re.findall(r"\w+", " ".join([source, *(text for _, text in late), str(phases.get("matrix", ""))])))
+    asked = {n.name for x in flags.by_expression for n in walk(x) if isinstance(n, ParamFact)}
     return template("native/kernel.py.jinja").render(
         name=program.name,
         module=program.name.lower(),
@@ -109,6 +183,7 @@ def emit_native(program: Program) -> str:
         hypers=tuple(scalars.hypers),
         counts_steps=program.counts_steps,
         stored_only=program.stored_only,
+        phases={**phases, "flag_facts": tuple(name for name in PARAM_FACTS if name in asked)} if phases else None,
     )
 
 
@@ -139,7 +214,7 @@ def _both(a: str, b: str) -> str:
     return " && ".join(f"({x})" if " || " in x else x for x in dict.fromkeys((a, b)) if x != "1") or "1"
 
 
-def _fitted(line: str) -> list[str]:
-    """A line of scalar code as lines that are not too long in the template."""
+def _fitted(line: str, width: int = 108) -> list[str]:
+    """A line of C as lines of at most ``width`` columns; scalar code is indented further in the template."""
     indent = line[: len(line) - len(line.lstrip())] + "    "
-    return textwrap.wrap(line, 108, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -78,7 +78,7 @@ class Elements:
             case "lerp", 2, 1:
                 return f"lerp({', '.join(values)})"
             case "pow", 1, 1:
-                return _power(operands[0], i.scalars[0], scalars[0])
+                return power_text(operands[0], i.scalars[0], scalars[0])
             case "pow", 2, 0:
                 return f"POW({', '.join(values)})"
             case "rpow", 1, 1:
@@ -184,7 +184,7 @@ class Elements:
         return visit(code)
 
 
-def _power(base: str, exponent: Expr, text: str) -> str:
+def power_text(base: str, exponent: Expr, text: str) -> str:
     match exponent:
         case Const(0.5):
             return f"SQRT({base})"

@@ -17,6 +17,7 @@ from optdsl.ir.nodes import (
     If,
     Let,
     Op,
+    ParamFact,
     Present,
     Program,
     Rate,
@@ -65,6 +66,8 @@ class Scalars:
         self.columns: dict[Expr, Column] = {}
         self.hypers: dict[str, str] = {}
         """Variables of the hyperparameters read, by name."""
+        self.facts: dict[str, str] = {}
+        """Variables of what is asked of θ, by name."""
         self.values: dict[str, Expr] = {}
         """What each name known to the host stands for, without references."""
         self.variables: dict[str, str] = {}
@@ -104,6 +107,10 @@ class Scalars:
                 if name not in self.hypers:
                     self.hypers[name] = self.names.take(name)
                 return self.hypers[name]
+            case ParamFact(name):
+                if name not in self.facts:
+                    self.facts[name] = self.names.take(f"param_{name}")
+                return self.facts[name]
             case Time():
                 return self.step
             case StateValue(key):
@@ -119,6 +126,11 @@ class Scalars:
         if x.type.dtype is DType.REAL:
             return f"(REAL){number(x.value)}" if isinstance(x, Const) else f"k.{self._column(x)}"
         return self.condition(x)
+
+    def field(self, x: Expr) -> str:
+        """``x`` as code reads it that is not specialised for conditions."""
+        text = self.element(x)
+        return f"k.{text}" if x in self.columns and self.columns[x].is_condition else text
 
     def condition(self, x: Expr) -> str:
         """A condition as element code reads it: over macros, or one that each step decides."""

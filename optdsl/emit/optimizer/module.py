@@ -131,8 +131,6 @@ def _attributes(program: Program) -> Iterator[tuple[str, str]]:
         if reasons := obstacles(program):
             yield "_kernels", "()"
             yield "_unfused_because", literal(" and ".join(reasons))
-        elif not program.is_elementwise:
-            yield "_kernels", '("triton",)'
     if program.is_shaped:
         yield "_takes_complex", "False"
     if program.meets:
