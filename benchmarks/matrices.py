@@ -1,4 +1,4 @@
-"""Times steps of Muon and Adafactor, ours (for-loop and foreach) beside torch.optim's.
+"""Times steps of Muon and Adafactor, ours (for-loop, foreach and fused) beside torch.optim's.
 
     python benchmarks/matrices.py [--rounds 15] [--device cpu] [--out benchmarks/results/matrices.json]
 
@@ -51,8 +51,12 @@ def variants(name: str, shapes: tuple[tuple[int, ...], ...], device: str) -> dic
         steps = {
             f"torch {kind}": made(torchs, shapes, device, foreach=kind == "foreach") for kind in ("for-loop", "foreach")
         }
-    for kind in ("for-loop", "foreach"):
-        steps[f"ours {kind}"] = made(ours, shapes, device, foreach=kind == "foreach")
+    for kind, kwargs in {
+        "for-loop": {"foreach": False},
+        "foreach": {"foreach": True},
+        "fused": {"fused": True},
+    }.items():
+        steps[f"ours {kind}"] = made(ours, shapes, device, **kwargs)
     return steps
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import torch
 
-from .native_source import HEADER
+from .native_source import DRIVER, HEADER
 
 OPTIONS = (
     *("-std=gnu11", "-O3", "-fPIC", "-shared", "-w"),
@@ -48,12 +48,12 @@ class NoCompiler(RuntimeError):
     """There is no C compiler, or it does not work."""
 
 
-def load(name: str, text: str, driver: str, macros: Mapping[str, str]) -> ctypes.CDLL:
+def load(name: str, text: str, macros: Mapping[str, str], driver: str = DRIVER) -> ctypes.CDLL:
     """The shared library of the kernel ``text`` with ``macros``: built ahead, cached, or compiled now.
 
     Raises :class:`NoCompiler` if it would have to be compiled and cannot be.
     """
-    whole = source(text, driver, {**macros, "FUSED_MULTIPLY_ADD": str(int(_has_fused_multiply_add()))})
+    whole = source(text, {**macros, "FUSED_MULTIPLY_ADD": str(int(_has_fused_multiply_add()))}, driver)
     built = _BUILT / portable_name(name, whole)
     if _has_fused_multiply_add() and built.is_file():
         return ctypes.CDLL(str(built))
@@ -66,9 +66,9 @@ def load(name: str, text: str, driver: str, macros: Mapping[str, str]) -> ctypes
         return ctypes.CDLL(str(path))
 
 
-def build(name: str, text: str, driver: str, macros: Mapping[str, str], folder: Path) -> Path:
+def build(name: str, text: str, macros: Mapping[str, str], folder: Path, driver: str = DRIVER) -> Path:
     """Compiles a kernel into ``folder`` for any machine of this architecture on which torch has fused multiply-adds."""
-    whole = source(text, driver, {**macros, "FUSED_MULTIPLY_ADD": "1"})
+    whole = source(text, {**macros, "FUSED_MULTIPLY_ADD": "1"}, driver)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / portable_name(name, whole)
     if not path.is_file():
@@ -76,7 +76,7 @@ def build(name: str, text: str, driver: str, macros: Mapping[str, str], folder: 
     return path
 
 
-def source(text: str, driver: str, macros: Mapping[str, str]) -> str:
+def source(text: str, macros: Mapping[str, str], driver: str) -> str:
     defines = "".join(f"#define {name} {value}\n" for name, value in macros.items())
     return f"{defines}{HEADER}{text}{driver}"
 

@@ -102,7 +102,7 @@ class NativeOptimizer:
         """The kernel for lists of these ``dtypes``. Raises RuntimeError where there is no working C compiler."""
         key = (dtypes, *flags.items(), scaled)
         if key not in self.kernels:
-            library = load(self.name, self.source, self.driver, self.macros(dtypes, flags, scaled))
+            library = load(self.name, self.source, self.macros(dtypes, flags, scaled), self.driver)
             size = library.scalars_size
             size.restype = ctypes.c_int64
             step = library.step
@@ -115,7 +115,7 @@ class NativeOptimizer:
     def build(self, folder: Path, dtype: torch.dtype, flags: Mapping[str, bool]) -> Path:
         """Compiles the kernel for parameters, gradients and states of ``dtype`` ahead, into ``folder``."""
         dtypes = tuple(torch.float32 if self.is_number(name) else dtype for name in self.lists)
-        return build(self.name, self.source, self.driver, self.macros(dtypes, flags, False), folder)
+        return build(self.name, self.source, self.macros(dtypes, flags, False), folder, self.driver)
 
     def is_number(self, name: str) -> bool:
         """Whether the tensors of list ``name`` are one number for each parameter, of single precision at least."""

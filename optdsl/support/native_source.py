@@ -60,7 +60,8 @@ INLINE F16 narrow_f16(float x)
 #define NARROW(type, x) \
     _Generic((type){0}, F64: narrow_f64, F32: narrow_f32, BF16: narrow_bf16, F16: narrow_f16)(x)
 #define LOAD_SCALAR(p) ((double)_Generic(*(p), F64: load_f64, F32: load_f32, BF16: load_bf16, F16: load_f16)(*(p)))
-#define ROUND(type, x) LOAD_SCALAR(&(type){NARROW(type, x)})
+#define ROUND(type, x) LOAD_SCALAR(((type[1]){NARROW(type, x)}))
+#define ROUND_ELEMENT(type, x) LOAD(((type[1]){NARROW(type, x)}), 0)
 /* `variable` takes the value `x`; what was computed for the tensor before holds `again` if that is the same value. */
 #define NEXT(variable, x) do { const double next = x; again &= next == variable; variable = next; } while (0)
 #define PREFETCH(p, i) \

@@ -10,8 +10,8 @@ from optdsl.ir.cost import costs
 from optdsl.ir.nodes import Let, Program, Ref, StateValue, statements, walk
 from optdsl.ir.passes.folds import obstacles
 from optdsl.ir.passes.phases import Schedule, Space, schedule_of
+from tests.reducing.programs import NAMES, program
 from tests.strategies import programs
-from tests.triton.reducing import NAMES, program
 
 
 def jobs(name: str) -> list[tuple[str, set[str], set[str]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,14 +11,8 @@ from tests.native.harness import NativePackage
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory):
-    """The folder that kernels are compiled into, by child processes too."""
-    if shutil.which("cc") is None:
-        pytest.fail("these tests need a C compiler")
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPTDSL_CACHE_DIR", str(folder))
-        yield folder / "native"
+def cache(kernel_cache: Path) -> Path:
+    return kernel_cache
 
 
 @pytest.fixture(scope="session")

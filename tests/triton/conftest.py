@@ -1,25 +1,13 @@
-"""Packages of generated kernels, one for Triton's interpreter and one to compile; how often kernels are launched."""
+"""A package of generated kernels to compile, and how often kernels are launched."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.triton.harness import Package, faithful_interpreter
-
-
-@pytest.fixture(scope="session")
-def interpreter() -> Iterator[None]:
-    with faithful_interpreter():
-        yield
-
-
-@pytest.fixture(scope="session")
-def interpreted(interpreter: None, tmp_path_factory: pytest.TempPathFactory) -> Package:
-    return Package(tmp_path_factory.mktemp("interpreted"), interpret=True)
+from tests.triton.harness import Package
 
 
 @pytest.fixture(scope="session")

@@ -420,7 +420,7 @@ class _Code:
             return
         text = self(value)
         if ref.name in self.stored_as:
-            text = f"(REAL)ROUND({self.stored_as[ref.name]}, {text})"
+            text = f"ROUND_ELEMENT({self.stored_as[ref.name]}, {text})"
         if ref.name not in self.variables:
             self.variables[ref.name] = self.names.take(ref.identifier)
             self.locals.append(("int" if ref.type.dtype is DType.BOOL else "REAL", self.variables[ref.name]))

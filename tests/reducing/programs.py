@@ -280,8 +280,9 @@ class Run:
 
     @property
     def launches(self) -> list[Any]:
-        """The launches of the last plan; none before the first step."""
-        plans = self.kernels._OPTIMIZER.plans
+        """The launches of the last plan, where there are plans; none before the first step."""
+        optimizer = getattr(self.kernels, "_OPTIMIZER", None)
+        plans = optimizer.plans if optimizer is not None else {}
         return next(reversed(plans.values())).launches if plans else []
 
     def poison(self) -> None:
