@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from .arguments import check_tensor_argument
-from .state import as_real
 
 Closure = Callable[[], Any]
 
@@ -92,9 +91,8 @@ class Point:
 
 
 def _real(param: Tensor) -> Tensor:
-    real = as_real(param.detach())
-    assert real is not None
-    return real
+    """``param`` in real numbers, to be written; of a conjugate view there are none, as torch says then."""
+    return torch.view_as_real(param.detach()) if param.is_complex() else param.detach()
 
 
 def _flat_gradient(param: Tensor) -> Tensor:
@@ -102,7 +100,7 @@ def _flat_gradient(param: Tensor) -> Tensor:
     if param.grad is None:
         return torch.zeros_like(_real(param), memory_format=torch.contiguous_format).reshape(-1)
     grad = param.grad.to_dense() if param.grad.is_sparse else param.grad
-    return _real(grad).reshape(-1)
+    return _real(grad.resolve_conj()).reshape(-1)
 
 
 def append(history: list[Any], entry: Any, limit: int) -> None:

@@ -43,7 +43,8 @@ def remember_metadata(tensors: Sequence[Tensor]) -> Callable[..., bool]:
 def _metadata(tensors: Sequence[Tensor | None]) -> list[Any] | None:
     if any(tensor is None or tensor.layout is not torch.strided for tensor in tensors):
         return None
-    return [*map(_dtype_and_shape, tensors), *map(Tensor.stride, tensors)]  # type: ignore[arg-type]
+    of_each = (_dtype_and_shape, Tensor.stride, Tensor.is_neg)
+    return [of(tensor) for of in of_each for tensor in tensors]  # type: ignore[arg-type]
 
 
 def _same(a: Sequence[Any], b: Sequence[Any]) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .fused import Bucket
 from .grouping import Batch
+from .layout import is_one_block
 from .native import Dtypes, NativeOptimizer, threads
 from .sparse import place_of, stored_rows, write_back
 
@@ -54,7 +55,7 @@ class StoredNativeOptimizer(NativeOptimizer):
         values = grad.values()
         walked = (tensors[i] for name, tensors in self._walked(lists) if name != "grad")
         long = values.shape[1:].numel() * values.element_size() >= LEAST_BYTES and values.numel() >= LEAST_ELEMENTS
-        return "in place" if long and values.is_contiguous() and all(t.is_contiguous() for t in walked) else "copied"
+        return "in place" if long and is_one_block(values) and all(map(is_one_block, walked)) else "copied"
 
     def _walked(self, lists: list[list[Tensor]]) -> list[tuple[str, list[Tensor]]]:
         """Those of the lists whose tensors have a number per element."""

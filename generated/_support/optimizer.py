@@ -22,7 +22,7 @@ from .fused import Bucket, GroupPlan, backend, supported_devices
 from .grouping import Batch, States
 from .meeting import Update, run_together
 from .sparse import stored_rows, write_back
-from .state import as_real, detach_state, increment, number_state, scalar_state
+from .state import as_real, detach_state, increment, number_state, scalar_state, write_real
 
 Keys = tuple[str | None, ...]
 """Keys of the states, in the order in which the functions take them; None for one that a group does not use."""
@@ -227,7 +227,7 @@ class BaseOptimizer(torch.optim.Optimizer):
         self._meet()
         if any(group["fused"] for group in self.param_groups):
             if torch.compiler.is_compiling():
-                torch._disable_dynamo(self._fused_update)()
+                self._fused_update_outside_graphs()
             else:
                 self._fused_update()
 
@@ -404,6 +404,9 @@ class BaseOptimizer(torch.optim.Optimizer):
         ]
 
         def finish() -> None:
+            if has_complex:
+                for param, real in zip(batch.params, tensors[0], strict=True):
+                    write_real(param, real)
             for key, values, before in late:
                 if in_place and before[0] is not None:
                     if values[0] is not before[0]:
@@ -469,6 +472,11 @@ class BaseOptimizer(torch.optim.Optimizer):
                 raise AssertionError(f"If capturable=True, {listed} must be on supported devices: {devices}.")
 
     # -------------------------------------------------------------------------------------------------------- fused
+
+    @torch._disable_dynamo
+    def _fused_update_outside_graphs(self) -> None:
+        """:meth:`_fused_update`, which ``torch.compile`` does not look into. Else it is called without this detour."""
+        self._fused_update()
 
     def _fused_update(self) -> None:
         """One step of all fused parameter groups: by the plans kept of them, where these still hold."""

@@ -258,7 +258,7 @@ class Launch:
         self.sizes = [param.numel() for param in params]
         self.strides = [self.walk(param) for param in params]
         self.misplaced = self._misplaced([params, [], *others])
-        self.grad_strides: list[Any] = []
+        self.grad_layouts: list[Any] = []
         self.groups = [group for group, positions in enumerate(members.values()) for _ in positions]
         self.table = Mirror("q", torch.int64, device)
         self.hypers = Mirror("d", torch.float64, device)
@@ -307,9 +307,9 @@ class Launch:
 
     def lay_out(self, lists: list[list[Tensor]]) -> list[tuple[int, Tensor, Tensor]]:
         """Puts copies in the place of tensors that are laid out otherwise: (list, the tensor, its copy)."""
-        strides = list(map(Tensor.stride, lists[1]))
-        if strides != self.grad_strides:
-            self.grad_strides = strides
+        layouts = [(grad.stride(), grad.is_neg()) for grad in lists[1]]
+        if layouts != self.grad_layouts:
+            self.grad_layouts = layouts
             self.misplaced_grads = [(1, i) for i, grad in enumerate(lists[1]) if not is_laid_out(grad, self.strides[i])]
         copies = []
         for row, i in (*self.misplaced, *self.misplaced_grads):

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .arguments import to_float
 from .fused import Bucket
-from .layout import check_no_overlap
+from .layout import check_no_overlap, is_one_block
 from .sparse import Place, place_of
 from .triton_launch import (
     PREPARE_LANES,
@@ -88,11 +88,11 @@ class StoredRows:
         """A dense gradient is one stored row: the whole tensor."""
         if grad.is_sparse:
             grad = grad.coalesce()
-            place, values = place_of(grad), grad.values().contiguous()
+            place, values = place_of(grad), grad.values().resolve_neg().contiguous()
         else:
             nowhere = torch.zeros(0, 1, dtype=torch.int64, device=grad.device)
-            place, values = Place(nowhere, nowhere.new_zeros(1)), grad.unsqueeze(0).contiguous()
-        if all(tensor.is_contiguous() for tensor in originals):
+            place, values = Place(nowhere, nowhere.new_zeros(1)), grad.unsqueeze(0).resolve_neg().contiguous()
+        if all(map(is_one_block, originals)):
             return cls(values, place.flat.contiguous(), place, originals, originals)
         for tensor in originals:
             check_no_overlap(tensor)

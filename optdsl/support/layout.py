@@ -34,13 +34,21 @@ def check_no_overlap(tensor: Tensor) -> None:
 
 
 def is_laid_out(tensor: Tensor, strides: Strides) -> bool:
-    """Whether walking ``tensor`` in ``strides`` meets its elements in order (a dimension of size 1 has no stride)."""
+    """Whether walking ``tensor`` in ``strides`` meets its elements in order (a dimension of size 1 has no stride).
+
+    A view of other numbers' negatives, which torch negates as it reads them, has none of its elements in memory.
+    """
     own = tensor.stride()
-    return (
+    return not tensor.is_neg() and (
         own == strides
         or not tensor.numel()
         or all(size == 1 or a == b for size, a, b in zip(tensor.shape, own, strides, strict=True))
     )
+
+
+def is_one_block(tensor: Tensor) -> bool:
+    """Whether the elements of ``tensor`` are in memory one after another."""
+    return tensor.is_contiguous() and not tensor.is_neg()
 
 
 def laid_out(tensor: Tensor, strides: Strides) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from .arguments import to_number
 from .grouping import Batch
 from .optimizer import BaseOptimizer, Keys
-from .state import as_real
+from .state import as_real, write_real
 
 KEPT = "training_param"
 """The state that holds a parameter to go on training with, where that cannot be told from the one in evaluation."""
@@ -104,3 +104,5 @@ class TrainEvalOptimizer(BaseOptimizer):
             if any(param.is_complex() for param in part.params):
                 tensors = [[as_real(tensor) for tensor in values] for values in tensors]
             function(*tensors, **self._known(part.params[0]), **hypers)
+            for param, real in zip(part.params, tensors[0], strict=True):
+                write_real(param, real)

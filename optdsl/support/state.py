@@ -73,6 +73,12 @@ def as_real(tensor: Tensor | None) -> Tensor | None:
     return torch.view_as_real(tensor.resolve_conj()) if tensor is not None and tensor.is_complex() else tensor
 
 
+def write_real(tensor: Tensor | None, real: Tensor | None) -> None:
+    """Put ``real``, what :func:`as_real` has made of ``tensor``, into it where it is a copy: of a conjugate view."""
+    if tensor is not None and real is not None and tensor.is_conj():
+        tensor.copy_(torch.view_as_complex(real))
+
+
 def increment(steps: list[Tensor]) -> None:
     """Add 1 to every step count."""
     if steps and steps[0].is_cpu and not torch.compiler.is_compiling():

@@ -53,6 +53,29 @@ def test_complex_parameters(case: Case, variant: dict[str, Any], dtype: torch.dt
 
 
 @every_variant
+@every_complex_case
+def test_conjugate_views(case: Case, variant: dict[str, Any]) -> None:
+    """They are stepped as what they show; torch's refuse most of them."""
+
+    def trained(view: bool) -> torch.optim.Optimizer:
+        generator = torch.Generator().manual_seed(3)
+
+        def value() -> torch.Tensor:
+            shown = torch.randn(4, 3, dtype=torch.complex128, generator=generator).conj()
+            return shown if view else shown.resolve_conj()
+
+        param = value().requires_grad_()
+        optimizer = case.ours([param], **variant)
+        for _ in range(3):
+            param.grad = value()
+            optimizer.step()
+        assert param.is_conj() == view
+        return optimizer
+
+    assert_agree(trained(True), trained(False), rtol=0.0)
+
+
+@every_variant
 @every_case
 def test_parameters_of_several_dtypes_in_one_group(case: Case, variant: dict[str, Any]) -> None:
     optimizers = []

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from tests.torch_parity.cases import Case, assert_agree, every_dense_case, gradients
+from tests.torch_parity.cases import Case, assert_agree, every_case_on_cpu, every_dense_case, gradients
 
 VARIANTS = {"loop": {}, "foreach": {"foreach": True}}
 
@@ -38,6 +38,27 @@ def test_compiled_step(case: Case, variant: dict[str, Any]) -> None:
     torchs, torchs_graphs = compiled(case, case.torchs, kwargs)
     assert_agree(ours, torchs, rtol=5e-6)
     assert graphs <= max(torchs_graphs, 1)  # torch gives up on one that reads a norm on the host
+
+
+@pytest.mark.filterwarnings("ignore")
+@every_case_on_cpu
+def test_a_fused_step_in_a_compiled_function(case: Case) -> None:
+    """No graph holds it; it is made between them."""
+    torch._dynamo.reset()
+    optimizers = [case.ours(case.parameters(torch.float32), fused=True) for _ in range(2)]
+    params = [optimizer.param_groups[0]["params"] for optimizer in optimizers]
+
+    def step(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> torch.Tensor:
+        optimizer.step()
+        return loss + 1
+
+    compiled_step = torch.compile(step, backend="eager")
+    for i in range(4):
+        for optimizer, tensors, function in zip(optimizers, params, (compiled_step, step), strict=True):
+            for param, grad in zip(tensors, gradients(tensors, i, case.needs_sparse), strict=True):
+                param.grad = grad
+            assert function(optimizer, torch.tensor(float(i))) == i + 1
+    assert_agree(*optimizers, rtol=0.0)
 
 
 @pytest.mark.filterwarnings("ignore")
