@@ -16,6 +16,7 @@ _BINARY: dict[str, Callable] = {
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
+    "mod": lambda a, b: a - b * math.floor(a / b),
     "^": lambda a, b: float(a) ** b,
     "and": lambda a, b: a and b,
     "or": lambda a, b: a or b,

@@ -12,6 +12,7 @@ from optdsl.ir.nodes import TORCH_FLAGS
 from optdsl.source import Diagnostic, Fix, Label, Span
 from optdsl.syntax import ast
 from optdsl.syntax.names import display
+from optdsl.syntax.vocabulary import SYNONYMS
 
 
 def check(subject: CheckedOptimizer) -> Iterator[Diagnostic]:
@@ -80,13 +81,17 @@ def _calls(expressions: Iterable[ast.Expr], functions: Mapping[str, ast.Function
                 least = f"{builtin.least}" if builtin.most else f"at least {builtin.least}"
                 noun = "argument" if least == "1" else "arguments"
                 message = f"`{call.function}` takes {least} {noun}, not {given}"
-                yield Diagnostic("E103", message, call.span, help=_reducing(call))
+                yield Diagnostic("E103", message, call.span, help=_called_rightly(call))
         elif call.function not in NOT_COMPILED:
             yield _unknown_function(call.name_span or call.span, functions)
 
 
-def _reducing(call: ast.Call) -> str:
-    """What to write where a function of several numbers is called as if it reduced a tensor."""
+def _called_rightly(call: ast.Call) -> str:
+    """What to write for a call with too few arguments: one bound of two, or a tensor that is to be reduced."""
+    if call.function == "clamp" and len(call.arguments) == 2:
+        x, bound = (argument.span.text for argument in call.arguments)
+        least = f"-({bound})" if " " in bound else f"-{bound}"
+        return f"say both bounds: `clamp({x}, {least}, {bound})`"
     if call.function not in REDUCTIONS or call.function not in ELEMENTWISE or len(call.arguments) != 1:
         return ""
     return f"to reduce a tensor, say over what: `{call.function}({call.arguments[0].span.text}, over all)`"
@@ -94,7 +99,9 @@ def _reducing(call: ast.Call) -> str:
 
 def _unknown_function(span: Span, functions: Iterable[str]) -> Diagnostic:
     name = span.text
-    mend = did_you_mean(name, (*FUNCTIONS, *functions)) or "define it, or leave a space before the bracket to multiply"
+    synonym = SYNONYMS.get(name, "")
+    mend = f"write `{synonym}`" if synonym else did_you_mean(name, (*FUNCTIONS, *functions))
+    mend = mend or "define it, or leave a space before the bracket to multiply"
     return Diagnostic("E102", f"there is no function `{name}`", span, help=mend)
 
 

@@ -45,7 +45,11 @@ def _duplicates(optimizer: ast.Optimizer) -> Iterator[Diagnostic]:
             continue
         if name.symbol in inputs:
             label = Label(inputs[name.symbol].span, "the input")
-            yield Diagnostic("E505", f"`{shown}` is an input and cannot be a state too", name.span, labels=(label,))
+            message = f"`{shown}` is an input and cannot be a state too"
+            help_ = "rename one of them"
+            if (written := inputs[name.symbol]).time is ast.Time.INITIAL:
+                help_ = f"`{written.span.text}` is `{shown}` at time 0; give the input another letter"
+            yield Diagnostic("E505", message, name.span, help=help_, labels=(label,))
         first = keys.setdefault(state_key(state), state)
         if first is not state:
             yield Diagnostic(

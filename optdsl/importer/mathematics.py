@@ -26,18 +26,15 @@ from optdsl.importer.names import (
 from optdsl.importer.nodes import TEXT_COMMANDS, Node, meaningful, plain
 from optdsl.importer.writer import Writer
 from optdsl.syntax.suggest import nearest
-from optdsl.syntax.vocabulary import FUNCTIONS, LATEX_ACCENTS, LATEX_SYMBOLS
+from optdsl.syntax.vocabulary import FUNCTIONS, LATEX_ACCENTS, LATEX_SYMBOLS, SYNONYMS
 
 _ORDERS = {"1": "1", "2": "2", "F": "2", "infty": "∞", "\\infty": "∞", "∞": "∞"}
 """Subscripts of norms."""
 
 REDUCTIONS = frozenset({"sum", "mean", "norm", "RMS", "min", "max"})
 
-SYNONYMS = {"clip": "clamp", "sgn": "sign", "maximum": "max", "minimum": "min", "ln": "log", "rms": "RMS"}
-"""Other names of the language's functions."""
-
 WORDS = frozenset(
-    "if otherwise and or not is none true false over rows cols all but first parameters where in for do repeat "
+    "if otherwise and or not mod is none true false over rows cols all but first parameters where in for do repeat "
     "times".split()
 )  # fmt: skip
 """Words that mean in a formula what they mean in the language."""
@@ -210,7 +207,7 @@ class _Translator:
         if read is None:
             return at + 1
         name, behind = read
-        word = SYNONYMS.get(name.base, name.base)
+        word = name.base if name.base in self.context.functions else SYNONYMS.get(name.base, name.base)
         if word in WORDS and name.text == name.base:
             self.out.write(f" {word} ", name.start, name.end)
             self.after_value = word in ("true", "false", "none")

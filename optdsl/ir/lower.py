@@ -350,6 +350,9 @@ class _Body:
                 return fold({"-": "neg"}.get(op, op), self.expr(operand))
             case ast.Binary() if (brace := self.fallback(expr)) is not None:
                 return self.cases(brace.cases, brace.span)
+            case ast.Binary(op="mod", left=left, right=right):
+                dividend, divisor = self.expr(left), self.expr(right)
+                return fold("sub", dividend, fold("mul", divisor, fold("floor", fold("div", dividend, divisor))))
             case ast.Binary(op=op, left=left, right=right):
                 return fold(BINARY[op], self.expr(left), self.expr(right))
             case ast.Compare():

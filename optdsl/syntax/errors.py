@@ -16,7 +16,7 @@ from optdsl.source import Diagnostic, Fix, Label, Span
 from optdsl.syntax import tokens
 from optdsl.syntax.spelling import Spelled
 from optdsl.syntax.suggest import nearest
-from optdsl.syntax.vocabulary import FOREIGN, KEYWORDS
+from optdsl.syntax.vocabulary import FOREIGN, KEYWORDS, SYNONYMS
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ _VALUE_STARTS = frozenset(
     "NAME NUMBER CALLEE LPAR LBAR LDBAR BAR DBAR LFLOOR LCEIL ROOT NABLA RUNNING TRUE FALSE NONE STRING PLUS_MINUS NOT "
     "LBRACE".split()
 )
-_OPERATORS = frozenset("PLUS_MINUS SLASH _DOT MATMUL CARET POWER_BRACE TRANSPOSE COMPARE _EQUAL IS AND OR".split())
+_OPERATORS = frozenset("PLUS_MINUS SLASH _DOT MATMUL MOD CARET POWER_BRACE TRANSPOSE COMPARE _EQUAL IS AND OR".split())
 _TITLES = {
     "_NL": "the end of the line",
     "_INDENT": "deeper indentation",
@@ -132,7 +132,7 @@ def explain_character(span: Span) -> Diagnostic:
         "!": "write `not`, or `≠`",
         "~": "write `not`",
         "$": "formulas stand without `$`",
-        "%": "a comment begins with `#`",
+        "%": "the rest of a division is `a mod b`; a comment begins with `#`",
         "'": 'a string stands in `"`; a transpose is `Xᵀ`',
         "?": "write `{ a if c` over `{ b otherwise`",
         "[": "write `x_i` or `(…)`",
@@ -366,6 +366,15 @@ def _double_star(m: Mistake) -> Explanation | None:
     )
 
 
+def _assigned_power(m: Mistake) -> Explanation | None:
+    """``b_t^2 ← …``"""
+    if m.token.type not in ("CARET", "POWER_BRACE") or "_ASSIGN" not in m.accepts or m.last is None:
+        return None
+    name = m.of(m.last).text
+    help_ = f"write `{name} ← √(…)`, or name the power; an index has two letters or more: `{name}^{{ab}}`"
+    return Explanation(Diagnostic("E030", "a power is no name, and cannot be assigned", m.span, help=help_))
+
+
 def _power_of_power(m: Mistake) -> Explanation | None:
     if m.token.type not in ("CARET", "POWER_BRACE", "TRANSPOSE") or "SLASH" not in m.accepts:
         return None
@@ -425,7 +434,7 @@ def _call_of_no_function(m: Mistake) -> Explanation | None:
             )
         )
     span = m.of(before)
-    near = nearest(span.text, m.functions)
+    near = SYNONYMS.get(span.text) or nearest(span.text, m.functions)
     listing = ", ".join(sorted(m.functions, key=str.lower))
     return Explanation(
         Diagnostic(
@@ -522,6 +531,7 @@ _RULES: tuple[Callable[[Mistake], Explanation | None], ...] = (
     _missing_times,
     _number_of_steps,
     _needless_colon,
+    _assigned_power,
     _power_of_power,
     _later_number,
     _function_without_brackets,

@@ -126,15 +126,13 @@ class Layout:
             first = self.spelled.of(last)
             second = self.spelled.of(token)
             apart = f"{first.text} {second.text}"
-            self.diagnostics.append(
-                Diagnostic(
-                    "E011",
-                    f"`{span.text}` runs two terms together",
-                    span,
-                    help=f"put a space between the factors of a product: `{apart}`",
-                    fix=Fix(span, apart),
-                )
-            )
+            difference = last == "Δ"  # one name on paper
+            help_ = f"put a space between the factors of a product: `{apart}`"
+            if difference:
+                help_ = f"write one name as `Δ_{second.text}`, a product as `{apart}`"
+            fix = None if difference else Fix(span, apart)
+            message = f"`{span.text}` runs two terms together"
+            self.diagnostics.append(Diagnostic("E011", message, span, help=help_, fix=fix))
 
     def _bracket(self, token: Token) -> Iterator[Token]:
         kind = token.type

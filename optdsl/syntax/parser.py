@@ -45,7 +45,8 @@ def parse(source: Source) -> Parsed:
     tree = reading.run()
     builder = Builder(reading.spelled)
     module = builder.transform(tree) if tree is not None else None
-    found = (*reading.spelled.diagnostics, *reading.layout.diagnostics, *reading.diagnostics, *builder.diagnostics)
+    built = (d for d in builder.diagnostics if d.span.source.line_column(d.span.start)[0] not in reading.unreadable)
+    found = (*reading.spelled.diagnostics, *reading.layout.diagnostics, *reading.diagnostics, *built)
     if not found and module == ast.Module((), (), ()):
         found = (Diagnostic("E003", "this file is empty", Span(source, 0, 0), help="begin with `optimizer NAME:`"),)
     unique = dict.fromkeys(sorted(found, key=lambda d: (d.span.start, d.span.end, d.code)))
@@ -128,6 +129,7 @@ class _Reading:
         self.tree: Tree[Any] | None = None
         self.line_start = _Stacks(self.state)
         self.faulty = {self._line(d.span) for d in self.spelled.diagnostics}
+        self.unreadable: set[int] = set()  # lines of which a character was left out
         self.misplaced = -1  # the last line that stood in no place of its kind
         self.lost = False  # whether something could not be read
 
@@ -227,6 +229,7 @@ class _Reading:
         span = self.spelled.span(position, position + 1)
         self._report(explain_character(span))
         self.faulty.add(self._line(span))
+        self.unreadable.add(self._line(span))
         self._move(position + 1)
 
     def _report(self, diagnostic: Diagnostic) -> None:

@@ -283,7 +283,7 @@ class _Printer:
                 )
             case "/" if _is_literal(left) and _is_literal(right):
                 return Level.PRODUCT, f"{self._expr(left, Level.PRODUCT)}/{self._expr(right, Level.JUXTAPOSED)}"
-            case "/" | "@":
+            case "/" | "@" | "mod":
                 divisor = self._expr(right, Level.JUXTAPOSED if _is_number(right) else Level.FACTOR)
                 return Level.PRODUCT, f"{self._expr(left, Level.PRODUCT)} {expr.op} {divisor}"
             case _:

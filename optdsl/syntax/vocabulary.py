@@ -20,8 +20,8 @@ ACCENT_NAMES = {mark: word for word, mark in ACCENTS.items()}
 
 KEYWORDS = frozenset(
     "after all and append at before break cols construction do down each else extends false flat for from function "
-    "gradient if import in initialize input is none not optimizer or otherwise over parameters repeat replace return "
-    "rows step times to transform true up update where while with".split()
+    "gradient if import in initialize input is mod none not optimizer or otherwise over parameters repeat replace "
+    "return rows step times to transform true up update where while with".split()
 )
 
 RESERVED = KEYWORDS - frozenset(
@@ -66,6 +66,12 @@ FUNCTIONS = frozenset(
 )
 """The closed list of built-in functions: these words call, every other name multiplies."""
 
+SYNONYMS = {
+    "clip": "clamp", "sgn": "sign", "maximum": "max", "minimum": "min", "ln": "log", "rms": "RMS", "fabs": "abs",
+    "average": "mean", "size": "numel", "eye": "identity",
+}  # fmt: skip
+"""Other names of the functions."""
+
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", "0123456789+-aehijklmnoprstuvx", strict=True))
 
 SUPERSCRIPTS = dict(
@@ -106,6 +112,7 @@ LATEX_SYMBOLS = {
     r"\|": "‖", r"\Vert": "‖", r"\lVert": "‖", r"\rVert": "‖", r"\vert": "|", r"\lvert": "|", r"\rvert": "|",
     r"\lfloor": "⌊", r"\rfloor": "⌋", r"\lceil": "⌈", r"\rceil": "⌉",
     r"\{": "{", r"\}": "}", r"\lbrace": "{", r"\rbrace": "}", r"\_": "_",
+    r"\bmod": " mod ", r"\mod": " mod ",
     r"\land": " and ", r"\wedge": " and ", r"\lor": " or ", r"\vee": " or ", r"\lnot": " not ", r"\neg": " not ",
     r"\min": "min", r"\max": "max", r"\exp": "exp", r"\log": "log", r"\ln": "log", r"\dim": "dim",
     r"\sign": "sign", r"\sgn": "sign",

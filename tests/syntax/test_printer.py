@@ -203,7 +203,7 @@ def composed(draw: st.DrawFn, inner: st.SearchStrategy[ast.Expr]) -> ast.Expr:
         case "unary":
             return ast.Unary(draw(st.sampled_from(["-", "not", "transpose"])), one, NOWHERE)
         case "binary":
-            op = draw(st.sampled_from(["+", "-", "*", "/", "^", "@", "and", "or"]))
+            op = draw(st.sampled_from(["+", "-", "*", "/", "mod", "^", "@", "and", "or"]))
             return ast.Binary(op, one, draw(inner), NOWHERE)
         case "compare":
             ops = draw(st.lists(st.sampled_from("=≠<≤>≥"), min_size=1, max_size=3))

@@ -264,6 +264,11 @@ CASES = (
         rtol=1e-6,
     ),
     Case("ScheduleFreeAdamW", published("ScheduleFreeAdamW"), (PLAIN, {**DECAY, "warmup_steps": 8, "r": 1}), rtol=1e-6),
+    # The published class wraps another optimizer.
+    Case("Lookahead", paper(papers.lookahead), (PLAIN, {"lr": 0.1, "period": 3, "slow_step_size": 0.8})),
+    # The published class evaluates the gradient twice, or clips something else.
+    Case("MARS", paper(papers.mars), (PLAIN, {**DECAY, "gamma": 0.5})),
+    Case("TAdam", paper(papers.tadam), (PLAIN, {"lr": 0.1, "dof": 3.0}), rtol=1e-6),  # a scalar state in float32
 )
 
 

@@ -160,3 +160,67 @@ def prodigy(
         x - lr * d * weight_decay * x - lr * d * state["exp_avg"] / (np.sqrt(state["exp_avg_sq"]) + d * eps)
         for x, state in zip(thetas, states, strict=True)
     ]
+
+
+def lookahead(
+    theta: Array,
+    grad: Array,
+    state: State,
+    t: int,
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    period: int,
+    slow_step_size: float,
+) -> Array:
+    """Zhang et al., 2019, algorithm 1, with Adam as the inner optimizer, whose states it keeps."""
+    slow = state.setdefault("slow_param", theta)
+    m_hat, v_hat = moments(state, grad, *betas, t)
+    theta = theta - lr * m_hat / (np.sqrt(v_hat) + eps)
+    if t % period:
+        return theta
+    state["slow_param"] = slow + slow_step_size * (theta - slow)
+    return state["slow_param"]
+
+
+def mars(
+    theta: Array,
+    grad: Array,
+    state: State,
+    t: int,
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    gamma: float,
+    eps: float,
+    weight_decay: float,
+) -> Array:
+    """Yuan et al., 2024, algorithm 2, with the approximation of its section on one evaluation a step."""
+    c = grad + gamma * betas[0] / (1 - betas[0]) * (grad - state.get("last_grad", grad))
+    state["last_grad"] = grad
+    m_hat, v_hat = moments(state, c / max(1, np.linalg.norm(c)), *betas, t)
+    return theta - lr * (m_hat / (np.sqrt(v_hat) + eps) + weight_decay * theta)
+
+
+def tadam(
+    theta: Array,
+    grad: Array,
+    state: State,
+    t: int,
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    dof: float | None,
+) -> Array:
+    """Ilboudo et al., 2020, algorithm 1."""
+    (beta1, beta2), d = betas, theta.size
+    nu = d if dof is None else dof
+    m, v = state.get("exp_avg", np.zeros_like(theta)), state.get("exp_avg_sq", np.zeros_like(theta))
+    total = state.get("weight_sum", np.float64(beta1 / (1 - beta1)))
+    w = (nu + d) / (nu + np.sum((grad - m) ** 2 / (v + eps)))
+    state["exp_avg"] = m = total / (total + w) * m + w / (total + w) * grad
+    state["weight_sum"] = (2 * beta1 - 1) / beta1 * total + w
+    state["exp_avg_sq"] = v = beta2 * v + (1 - beta2) * (grad - m) ** 2
+    return theta - lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + eps)

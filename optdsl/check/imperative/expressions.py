@@ -183,6 +183,10 @@ class Expressions:
                 return self.product(self.tensor(left), self.tensor(right), expr.span)
             case ast.Binary(op="*") if self.flat:
                 return self.factors(expr)
+            case ast.Binary(op="mod", left=left, right=right):
+                dividend, divisor = self.number(left), self.number(right)
+                times = self.built("floor", expr, self.built("div", expr, dividend, divisor))
+                return self.built("sub", expr, dividend, self.built("mul", expr, divisor, times))
             case ast.Binary(op=op, left=left, right=right):
                 return self.built(BINARY[op], expr, self.number(left), self.number(right))
             case ast.Compare():

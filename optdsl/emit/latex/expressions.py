@@ -169,6 +169,8 @@ def _binary(expr: ast.Binary) -> tuple[Level, str]:
             return _product(left, right)
         case "@":
             return Level.PRODUCT, rf"{_expr(left, Level.PRODUCT)} \mathbin{{\,}} {_expr(right, Level.POWER)}"
+        case "mod":
+            return Level.PRODUCT, rf"{_expr(left, Level.PRODUCT)} \bmod {_expr(right, Level.POWER)}"
         case "/":
             level, text = _form(right)
             denominator = rf"\big({text}\big)" if level < Level.POWER else text

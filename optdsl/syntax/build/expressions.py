@@ -137,6 +137,16 @@ class Expressions(Names):
 
     def _divide(self, span: Span, children: list[Any]) -> ast.Binary:
         left, right = children
+        self._check_product(left, "/", right, span)
+        return self._binary("/", left, right, span)
+
+    def _modulo(self, span: Span, children: list[Any]) -> ast.Binary:
+        left, right = children
+        self._check_product(left, "mod", right, span)
+        return self._binary("mod", left, right, span)
+
+    def _check_product(self, left: Any, op: str, right: Any, span: Span) -> None:
+        """``a / b c`` is ``a / (b c)`` to some and ``(a / b) c`` to others."""
         if isinstance(right, Product):
             a, b = left.span.text, right.span.text
             rest = Span(span.source, right.first.end, right.span.end).text.strip()
@@ -144,9 +154,8 @@ class Expressions(Names):
                 "E016",
                 f"`{span.text}` can be read two ways",
                 span,
-                help=f"write `{a} / ({b})` or `({a} / {right.first.text}) {rest}`",
+                help=f"write `{a} {op} ({b})` or `({a} {op} {right.first.text}) {rest}`",
             )
-        return self._binary("/", left, right, span)
 
     def _dot(self, span: Span, children: list[Any]) -> ast.Binary:
         return self._binary("*", children[0], children[1], span)
