@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
 import torch
 
 from tests.torch_parity.cases import (
+    CASES,
     Case,
     assert_agree,
     configurations,
@@ -21,6 +23,25 @@ DTYPES = (torch.float64, torch.float32, torch.bfloat16)
 VARIANTS = {"loop": {"foreach": False}, "foreach": {"foreach": True}}
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+
+
+TUPLES = [
+    (case, name)
+    for case in CASES
+    for name, value in case.ours.__init__.__annotations__.items()
+    if "tuple" in str(value)
+]
+
+
+@pytest.mark.parametrize("variant", ({}, {"foreach": True}, {"fused": True}), ids=lambda v: "".join(v) or "for-loop")
+@pytest.mark.parametrize(("case", "name"), TUPLES, ids=str)
+def test_one_number_of_a_tuple_in_a_tensor(case: Case, name: str, variant: dict[str, Any]) -> None:
+    if variant.get("fused") and "native" not in case.ours._kernels:
+        pytest.skip("no fused step on the CPU")
+    *numbers, last = inspect.signature(case.ours).parameters[name].default
+    kwargs = {name: (*numbers, torch.tensor(last, dtype=torch.float64))}
+    ours, plain = (case.trained(case.ours, torch.float64, {**given, **variant}, steps=3) for given in (kwargs, {}))
+    assert_agree(ours, plain, rtol=1e-12)
 
 
 def with_capturable(configurations: list[Any]) -> list[Any]:
