@@ -221,6 +221,7 @@ class BaseOptimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
 
+        self._waiting = []  # a step that failed may have left some
         for group in self.param_groups:
             if not group["fused"]:
                 self._update(group)

@@ -213,3 +213,29 @@ def test_a_captured_graph_finds_states_where_they_were(
     after = [state["previous_grad"] for state in optimizer.state.values()]
     assert [value.data_ptr() for value in after] == addresses
     assert [value[0].real.item() for value in after] == [4.0, 5.0, 6.0]
+
+
+CLIPPED = """
+optimizer Clipped:
+    input:
+        γ (lr) = 0.5
+    for t = 1 to … do
+        g_t ← ∇f_t(θ_{t-1})
+        n ← √sum(g_t², over all parameters)
+        θ_t ← θ_{t-1} - γ g_t / max(n, 1)
+    return θ_t
+"""
+
+
+@pytest.mark.parametrize("foreach", [False, True])
+def test_a_failed_step_leaves_nothing_to_the_next(tmp_path: Path, foreach: bool) -> None:
+    """The first group waits for the second, which refuses its gradient."""
+    (tmp_path / "clipped.opt").write_text(CLIPPED)
+    params = [torch.ones(2, requires_grad=True) for _ in range(2)]
+    optimizer = optdsl.load(tmp_path / "clipped.opt").Clipped([{"params": [p]} for p in params], foreach=foreach)
+    params[0].grad, params[1].grad = torch.ones(2), torch.ones(2).to_sparse()
+    with pytest.raises(RuntimeError, match="does not support sparse gradients"):
+        optimizer.step()
+    params[1].grad = torch.ones(2)
+    optimizer.step()
+    torch.testing.assert_close(params, [torch.full((2,), 0.75)] * 2)
