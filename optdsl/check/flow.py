@@ -226,16 +226,17 @@ class _Flow:
         )
 
     def lost_update(self, target: ast.Name, value: ast.Expr) -> Iterator[Diagnostic]:
-        """``x_t ← … x_{t-1} …`` after ``x_t`` was assigned: the first update is lost."""
+        """``x_t ← … x_{t-1} …`` after ``x_t`` was assigned, and is not read: the first update is lost."""
         entry = self.table.lookup(target) if self.table is not None else None
         earlier = self.assigned.get(local_key(target))
         if not isinstance(entry, Buffer | Parameter) or earlier is None or target.time is not Time.NOW:
             return
         now = display(target.symbol, Time.NOW)
-        for name in walk.read(value):
-            if not isinstance(name, ast.Name):
-                continue
-            if name.symbol == target.symbol and name.time is Time.PREVIOUS:
+        reads = [name for name in walk.read(value) if isinstance(name, ast.Name) and name.symbol == target.symbol]
+        if any(name.time is Time.NOW for name in reads):
+            return
+        for name in reads:
+            if name.time is Time.PREVIOUS:
                 yield Diagnostic(
                     "E212",
                     f"this drops the earlier update of `{now}`",

@@ -86,7 +86,8 @@ def write_box(source: Source, rows: Sequence[Row], name: str, doc: str, notes: N
         context.declared |= notes.words
     context.labels = layer_letters(rows)
     sections = _sections(rows, context)
-    context.called = {n.text for i in sections.inputs if re.search(r"\bfunction$", i.label) for n in i.names}
+    functions = (i for i in sections.inputs if i.label.endswith("function") and not is_parameter(i, context))
+    context.called = {name.text for item in functions for name in item.names}
     body = _step(sections, context)
     if len(context.points) > 1:
         start, end = list(context.points.values())[1]
@@ -252,7 +253,12 @@ def _step(sections: _Sections, context: Context) -> Writer:
     if sections.returns is not None:
         row = sections.returns
         out.write(f"{INDENT}return ", row.start, row.start)
-        out.append(translate(formula_of(row.nodes), context))
+        formula = formula_of(row.nodes)
+        returned = read_name(formula, skip(formula, 0), context)
+        if returned is not None and returned[1] == len(formula) and returned[0].base == context.parameter:
+            out.write(f"{context.parameter}_t", returned[0].start, returned[0].end)  # x_{T+1}
+        else:
+            out.append(translate(formula, context))
         out.write("\n", row.end, row.end)
     elif not context.flat:
         end = len(context.source.text.rstrip())
@@ -300,6 +306,7 @@ def _row(row: Row, context: Context) -> list[Writer]:
             line.append(translate(trimmed(formula_of(row.nodes)), context))
             return [line]
     _condition_in_words(row, context)
+    _jump(row, context)
     written = (_statement(part, row, context) for part in statements(row.nodes))
     return [line for line in written if line is not None]
 
@@ -357,12 +364,27 @@ def _condition_in_words(row: Row, context: Context) -> None:
             return
 
 
+def _jump(row: Row, context: Context) -> None:
+    """Reports ``continue`` and its like: passed over as prose, they would change the meaning."""
+    if found := re.match(r"(?:continue|break|skip|go ?to|exit)\b", plain(row.nodes).lower()):
+        help_ = r"put what follows under `\Else`"
+        context.report("E703", f"`{found[0]}` is not read", row.start, row.end, help_)
+
+
+def _is_partial(nodes: Sequence[Node], at: int) -> bool:
+    at = skip(nodes, at)
+    return at < len(nodes) and nodes[at].is_command(r"\partial")
+
+
 def _statement(nodes: Sequence[Node], row: Row, context: Context) -> Writer | None:
     """One assignment; None where there is nothing to say (the counting of steps, or prose)."""
     nodes = trimmed(nodes)
     at = next((i for i, n in enumerate(nodes) if n.is_command(r"\leftarrow", r"\gets", r"\longleftarrow")), None)
     if at is None:
         at = next((i for i, n in enumerate(nodes) if n.is_char("=")), None)
+    if at is None:  # g_t \in \partial f(x_t)
+        subgradients = (i for i, n in enumerate(nodes) if n.is_command(r"\in") and _is_partial(nodes, i + 1))
+        at = next(subgradients, None)
     if at is None:
         if not is_prose(nodes):
             place = Span(context.source, nodes[0].start, nodes[-1].end)
@@ -375,6 +397,7 @@ def _statement(nodes: Sequence[Node], row: Row, context: Context) -> Writer | No
             )
         return None
     target, value = nodes[:at], nodes[at + 1 :]
+    target = target[: next((i for i, n in enumerate(target) if n.is_command(r"\in")), at)]
     if plain(target) == context.index:
         return None
     read = read_name(target, skip(target, 0), context)
@@ -385,7 +408,7 @@ def _statement(nodes: Sequence[Node], row: Row, context: Context) -> Writer | No
         out.write(read[0].text, read[0].start, read[0].end)
     else:
         out.append(translate(target, context))
-    expected = read is not None and read[0].text == "E"
+    expected = read is not None and read[0].base == "E"
     if read is not None and not expected and read[1] < len(target) and target[read[1]].is_char("[("):
         message, help_ = "an assignment to some elements is not read", r"choose by `\begin{cases} … \end{cases}`"
         context.report("E703", message, nodes[0].start, nodes[at].start, help_)

@@ -67,9 +67,14 @@ GENERAL = re.compile(r"\b(?:hyper-?\s?param(?:eter)?s|constants|scalars)$|^(?:co
 """Labels that say nothing of what they name."""
 
 
+_DEFAULT = re.compile(r"(?:by |in |the )?(?:default|e\.g\.|usually|typically|recommended)\b", re.IGNORECASE)
+"""Labels that tell a default."""
+
+
 def _names_one(label: str) -> bool:
-    """Whether a label is that of one value: ``step size``, not ``decay rates``."""
-    return bool(identifier(label)) and not re.search(r"[^s]s\)?$", label.strip().lower())
+    """Whether a label is that of one value: ``step size``, or ``step sizes`` one for each step, not ``decay rates``."""
+    name = identifier(label)
+    return bool(name) and (name.removesuffix("s") in FIELD_NAMES or not re.search(r"[^s]s$", label.strip().lower()))
 
 
 def identifier(label: str) -> str:
@@ -164,6 +169,12 @@ class _Inputs:
     def _labelled(self, label: str, place: Node) -> Iterator[InputItem]:
         labels = [part.strip() for part in label.split(",")]
         names = [name for item in self.pending for name in item.names]
+        if names and _DEFAULT.match(label):
+            numbers = re.findall(r"\d+(?:\.\d+)?(?:[eE]-?\d+)?(?:\^-?\d+)?", re.sub(r"\s*([\^-])\s*", r"\1", label))
+            for item, number in zip(reversed(self.pending), reversed(numbers), strict=False):
+                item.default = [Node("number", number.replace("10^", "1e"), place.start, place.end)]
+            yield from self._flush()
+            return
         flags = [item for item in self.pending if item.flag]
         if flags or not names:
             yield from self._flush()
@@ -194,7 +205,7 @@ class _Inputs:
         elif self.lead and len(names) > 1 and _names_one(self.lead) and len({name.base for name in names}) > 1:
             named[0].label = self.lead
             yield from self.pending
-        elif self.lead and len(names) > 1 and identifier(self.lead):
+        elif self.lead and len(names) > 1 and identifier(self.lead) and not named[0].default:
             if len({name.base for name in names}) > 1:
                 yield InputItem(names, self.lead, names[0].start, names[-1].end, named[0].default)
             else:  # decay rates β₁, β₂: the letter tells more
@@ -202,7 +213,8 @@ class _Inputs:
             yield from (item for item in self.pending if item not in named)
         else:
             for i, item in enumerate(self.pending):
-                item.label = item.label or (self.lead if i == 0 or not _names_one(self.lead) else "")
+                one = len(self.pending) == 1 or _names_one(self.lead)
+                item.label = item.label or (self.lead if one and i == 0 else "")
                 yield item
         self.pending, self.lead = [], ""
 

@@ -219,7 +219,7 @@ class _Translator:
         opening = skip(nodes, behind)
         if called := self._called_gradient(name, nodes, behind):
             return called
-        if expected := self._expectation(name, nodes, behind):
+        if expected := self._expectation(name, nodes, at, behind):
             return expected
         if self._is_projection(name, nodes, behind):
             self.context.report("E703", _PROJECTION[0], name.start, name.end, _PROJECTION[1])
@@ -259,9 +259,9 @@ class _Translator:
         self._exponent(name)
         return self._scripts(nodes, min(bracket + 1, len(nodes)))
 
-    def _expectation(self, name: Name, nodes: Sequence[Node], opening: int) -> int | None:
+    def _expectation(self, name: Name, nodes: Sequence[Node], at: int, opening: int) -> int | None:
         r"""``\mathbb{E}[g_t]``, of which a step has one sample: ``g_t``."""
-        if name.text != "E" or "E" in self.context.declared:
+        if name.base != "E" or not (nodes[at].is_command(r"\mathbb") or name.text == "E"):
             return None
         if opening >= len(nodes) or not nodes[opening].is_char("["):
             return None
@@ -391,6 +391,11 @@ class _Translator:
             return self._root(nodes, at)
         if command == r"\nabla":
             return self._gradient(nodes, at)
+        if command in LATEX_ACCENTS and (accented := group_or_node(nodes, at + 1))[2] is not None:
+            if [n.text for n in accented[0]] == [r"\nabla"]:  # an estimate of the gradient
+                return self._gradient(nodes, accented[1] - 1)
+        if command == r"\langle":
+            return self._inner_product(nodes, at)
         if command == r"\partial" and (derivative := self._derivative(nodes, at)):
             return derivative
         if command in (r"\prod", r"\sum"):
@@ -430,6 +435,22 @@ class _Translator:
             return at + 1
         self.write(f" {symbol} " if symbol not in "()" else symbol, node, value=symbol in (")", "∞", "⌋", "⌉"))
         return self._scripts(nodes, at + 1) if symbol in (")", "⌋", "⌉") else at + 1
+
+    def _inner_product(self, nodes: Sequence[Node], at: int) -> int:
+        r"""``\langle x, y \rangle``."""
+        end = next((i for i in range(at, len(nodes)) if nodes[i].is_command(r"\rangle")), len(nodes))
+        factors = split(nodes[at + 1 : end], ",")
+        last = nodes[min(end, len(nodes) - 1)]
+        if len(factors) != 2:
+            self.context.report("E703", "this inner product is not read", nodes[at].start, last.end)
+            return min(end + 1, len(nodes))
+        self.out.write(" sum((", nodes[at].start, nodes[at].end)
+        self._bracketed(factors[0])
+        self.out.write(") · (", nodes[at].end, nodes[at].end)
+        self._bracketed(factors[1])
+        self.out.write("))", last.start, last.end)
+        self.after_value = True
+        return self._scripts(nodes, min(end + 1, len(nodes)))
 
     def _indicator(self, nodes: Sequence[Node], at: int) -> int | None:
         r"""``\mathbb{1}(x > 0)`` or ``\mathbb{I}[x > 0]``: one where that holds, else zero."""
@@ -550,7 +571,11 @@ class _Translator:
         return all(part and part[0].is_command(r"\partial") for part in first)
 
     def _derivative(self, nodes: Sequence[Node], at: int) -> int | None:
-        r"""``\partial L / \partial \theta``; the index behind it, None where that does not stand at ``nodes[at]``."""
+        r"""``\partial L / \partial \theta``, or ``\partial f(\theta)``, a subgradient; the index behind it, None where
+        neither stands at ``nodes[at]``."""
+        function = read_name(nodes, skip(nodes, at + 1), self.context)
+        if function is not None and function[1] < len(nodes) and nodes[function[1]].is_char("("):
+            return self._gradient(nodes, at)
         slash = next((i for i in range(at, len(nodes)) if nodes[i].is_char("/+-=,")), len(nodes))
         by = skip(nodes, slash + 1)
         if slash >= len(nodes) or not nodes[slash].is_char("/") or by >= len(nodes):

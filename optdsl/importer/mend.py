@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from optdsl.importer.box import Box
@@ -67,7 +68,7 @@ def mend(optimizer: ast.Optimizer, box: Box, defaults: Mapping[str, object]) -> 
     optimizer = _with_gradient(optimizer)
     optimizer = _shifted(optimizer)
     optimizer = without_maximize(optimizer)
-    optimizer = _sums(_plain_conditions(optimizer))
+    optimizer = _products(_sums(_plain_conditions(optimizer)))
     optimizer = _counted_from_one(optimizer) if box.from_zero else optimizer
     optimizer = _without_constants(optimizer)
     optimizer = _timed(optimizer)
@@ -256,6 +257,34 @@ def _sums(optimizer: ast.Optimizer) -> ast.Optimizer:
         return node
 
     return rewritten(optimizer, rewrite)
+
+
+def _products(optimizer: ast.Optimizer) -> ast.Optimizer:
+    """``xᵀ y`` of vectors, in small letters, is a sum; ``G Gᵀ`` and ``Gᵀ G`` are matrix products."""
+
+    def rewrite(node: Any) -> Any:
+        if not (isinstance(node, ast.Binary) and node.op == "*"):
+            return node
+        factors = list(_factors(node))
+        for i, (left, right) in enumerate(pairwise(factors)):
+            if (product := _of_transposed(left, right)) is not None:
+                return _product([*factors[:i], product, *factors[i + 2 :]])
+        return node
+
+    return rewritten(optimizer, rewrite)
+
+
+def _of_transposed(left: ast.Expr, right: ast.Expr) -> ast.Expr | None:
+    """The product of two names of one letter, one of which is transposed."""
+    x, y = (f.operand if isinstance(f, ast.Unary) and f.op == "transpose" else f for f in (left, right))
+    if (x is left and y is right) or not (isinstance(x, ast.Name) and isinstance(y, ast.Name)):
+        return None
+    if len(x.symbol.base) > 1 or len(y.symbol.base) > 1:
+        return None
+    span = left.span.to(right.span)
+    if x.symbol.base.isupper() or y.symbol.base.isupper():
+        return ast.Binary("@", left, right, span)
+    return None if x is left else _sum(ast.Binary("*", x, y, span), "")
 
 
 def _is_ones(node: ast.Expr) -> bool:

@@ -71,13 +71,17 @@ def assigned_names(row: Row, context: Context) -> Iterator[Name]:
             yield replace(read[0], subscripts=[s for s in read[0].subscripts if s not in TIMES])
 
 
+_GRADIENT = re.compile(r"[gG]|\w*[gG]rad(?:ient)?s?")
+"""What a function is called that is the gradient."""
+
+
 def _called_gradient(nodes: Sequence[Node], assigned: Sequence[str], context: Context) -> tuple[str, str] | None:
     """``g`` and ``θ`` of ``g(θ)``, where θ is assigned and g is not."""
     for at in range(len(nodes)):
         if nodes[at].kind == "group" and (inside := _called_gradient(nodes[at].children, assigned, context)):
             return inside
         function = read_name(nodes, at, context)
-        if function is None or function[0].base not in ("g", "G") or function[0].base in assigned:
+        if function is None or not _GRADIENT.fullmatch(function[0].base) or function[0].base in assigned:
             continue
         opening = function[1]
         if opening < len(nodes) and nodes[opening].is_char("("):

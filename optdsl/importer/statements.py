@@ -88,7 +88,7 @@ def _without_remarks(nodes: Sequence[Node]) -> list[Node]:
 
 
 _GOES_ON = re.compile(
-    r"(?:and |then )*(?:such that|so that|let|compute|set|update|calculate|obtain|get)\b|(?:and|then) form\b"
+    r"(?:and |then )*(?:such that|so that|with|where|let|compute|set|update|calculate|obtain|get)\b|(?:and|then) form\b"
 )
 """Prose that an assignment follows; what stands before it says what is given."""
 
