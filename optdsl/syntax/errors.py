@@ -131,6 +131,7 @@ def explain_character(span: Span) -> Diagnostic:
         "&": "write `and`",
         "!": "write `not`, or `≠`",
         "~": "write `not`",
+        ".": "operators work element by element: write `/` or `·`",
         "$": "formulas stand without `$`",
         "%": "the rest of a division is `a mod b`; a comment begins with `#`",
         "'": 'a string stands in `"`; a transpose is `Xᵀ`',
@@ -366,6 +367,17 @@ def _double_star(m: Mistake) -> Explanation | None:
     )
 
 
+def _updated_in_place(m: Mistake) -> Explanation | None:
+    """``v_t += …``"""
+    if "_ASSIGN" not in m.accepts or m.last is None or m.text not in ("+", "-", "*", "/"):
+        return None
+    if not m.spelled.text.startswith("=", m.token.end_pos):
+        return None
+    name = m.of(m.last).text
+    help_ = f"write `{name} ← {name} {m.text} …`"
+    return Explanation(Diagnostic("E033", f"an assignment is written with `←`, not `{m.text}=`", m.span, help=help_))
+
+
 def _assigned_power(m: Mistake) -> Explanation | None:
     """``b_t^2 ← …``"""
     if m.token.type not in ("CARET", "POWER_BRACE") or "_ASSIGN" not in m.accepts or m.last is None:
@@ -452,7 +464,8 @@ def _keyword_for_name(m: Mistake) -> Explanation | None:
     if m.text not in KEYWORDS or not {"NAME", "IDENT"} & m.accepts or "SLASH" in m.accepts:
         return None
     if "LPAR" in m.accepts and m.last is not None:
-        return Explanation(Diagnostic("E037", f"a value is missing before `{m.text}`", m.span))
+        help_ = "to choose element by element, write `{ a if c` over `{ b otherwise`" if m.text == "where" else ""
+        return Explanation(Diagnostic("E037", f"a value is missing before `{m.text}`", m.span, help=help_))
     return Explanation(Diagnostic("E013", f"`{m.text}` is a keyword and cannot name anything", m.span))
 
 
@@ -531,6 +544,7 @@ _RULES: tuple[Callable[[Mistake], Explanation | None], ...] = (
     _missing_times,
     _number_of_steps,
     _needless_colon,
+    _updated_in_place,
     _assigned_power,
     _power_of_power,
     _later_number,
