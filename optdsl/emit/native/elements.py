@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 
 from optdsl.emit.fused.names import Names
+from optdsl.emit.native.printer import LARGEST_POWER
 from optdsl.emit.native.scalars import Scalars, branch_lines
 from optdsl.ir.instructions import Branch, Code, Instruction, instructions
 from optdsl.ir.nodes import Const, DType, Expr
@@ -31,9 +32,6 @@ _FUNCTIONS = {
 
 _MOVES = ("clone", "alias", "store", "copy", "choose", "where")
 """Operations whose result is of the kind of their last operand."""
-
-LARGEST_POWER = 64
-"""Integer powers up to this are products."""
 
 
 class Elements:
@@ -78,7 +76,7 @@ class Elements:
             case "lerp", 2, 1:
                 return f"lerp({', '.join(values)})"
             case "pow", 1, 1:
-                return power_text(operands[0], i.scalars[0], scalars[0])
+                return _power(operands[0], i.scalars[0], scalars[0])
             case "pow", 2, 0:
                 return f"POW({', '.join(values)})"
             case "rpow", 1, 1:
@@ -184,7 +182,7 @@ class Elements:
         return visit(code)
 
 
-def power_text(base: str, exponent: Expr, text: str) -> str:
+def _power(base: str, exponent: Expr, text: str) -> str:
     match exponent:
         case Const(0.5):
             return f"SQRT({base})"

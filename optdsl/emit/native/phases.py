@@ -9,26 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from optdsl.emit.fused.conditions import ALWAYS, NEVER, Flags, Formula, both, given, is_flag, negated
+from optdsl.emit.fused.conditions import ALWAYS, NEVER, Flags, Formula, both, given, negated
 from optdsl.emit.fused.demands import Demand, Demands, made_by
 from optdsl.emit.fused.names import Names
 from optdsl.emit.fused.traffic import Key, key
-from optdsl.emit.native.elements import power_text
+from optdsl.emit.native.printer import ElementPrinter
 from optdsl.emit.native.scalars import branch_lines
 from optdsl.ir.nodes import (
     Block,
-    Const,
     DType,
     Expr,
     Grad,
-    Hyper,
     If,
-    Op,
-    Param,
-    Present,
     Program,
     Ref,
-    StateValue,
 )
 from optdsl.ir.passes.phases import Fold, Job, Schedule, Space
 
@@ -52,34 +46,6 @@ _IN_PASS = {
 _IDENTITIES = {"sum": "0", "amax": "-INFINITY", "amin": "INFINITY"}
 _FOLDED = {"sum": "{0} + {1}", "amax": "scalar_maximum({0}, {1})", "amin": "scalar_minimum({0}, {1})"}
 _FOLDED_ELEMENTS = {"sum": "{0} + {1}", "amax": "maximum({0}, {1})", "amin": "minimum({0}, {1})"}
-
-_INFIX = {
-    "add": ("+", 12),
-    "sub": ("-", 12),
-    "mul": ("*", 13),
-    "div": ("/", 13),
-    "lt": ("<", 10),
-    "le": ("<=", 10),
-    "gt": (">", 10),
-    "ge": (">=", 10),
-    "eq": ("==", 9),
-    "ne": ("!=", 9),
-    "and": ("&&", 5),
-    "or": ("||", 4),
-}
-_CALLS = {
-    "sqrt": "SQRT",
-    "abs": "ABS",
-    "exp": "EXP",
-    "log": "LOG",
-    "floor": "FLOOR",
-    "sign": "sign",
-    "min": "minimum",
-    "max": "maximum",
-    "bfloat16": "through_bf16",
-    "float32": "through_f32",
-}
-_UNARY, _CHOICE, _ATOM = 14, 3, 20
 
 
 @dataclass(frozen=True)
@@ -253,14 +219,14 @@ class _Builder:
                 given.places += [target] if fold.space is not Space.TENSOR else []
                 wanted = fold.name.partition(".")[0]
                 lanes, total = names.take(f"{wanted}_lanes"), names.take(f"{wanted}_total")
-                operand = code(fold.operand)
+                operand = code.text(fold.operand)
                 folds.append(Folding(fold.fold, _word(fold.space), lanes, total, target, operand, self.c(when, known)))
         writes = []
         for k in job.writes:
             when = self.demands.written[k]
             if when != NEVER:
                 given.tensors.append(k)
-                writes.append(Write(f"{k}_p", k, code(self.step.results[k]), self.c(when, known)))
+                writes.append(Write(f"{k}_p", k, code.text(self.step.results[k]), self.c(when, known)))
         return JobText(f"pass_{job.number}", "elements", self.c(known), given, code.locals, lines, writes, folds)
 
     def stored_as(self, job: Job) -> Mapping[str, str]:
@@ -295,11 +261,11 @@ class _Builder:
         for name, ref in made_by(job):
             when = self.needed[name]
             if when != NEVER and (name, False) in self.places and self.demands.home[name] == number:
-                writes.append(Write(self.places[name, False].name, None, code(ref), self.c(when, known)))
+                writes.append(Write(self.places[name, False].name, None, code.text(ref), self.c(when, known)))
         for k in job.writes:
             when = self.demands.written[k]
             if when != NEVER:
-                writes.append(Write(f"{k}_p", k, code(self.step.results[k]), self.c(when, known)))
+                writes.append(Write(f"{k}_p", k, code.text(self.step.results[k]), self.c(when, known)))
         space = _word(job.space)
         return JobText(space, space, self.c(known), inputs, code.locals, lines, writes, count=COUNTS[job.space])
 
@@ -390,6 +356,7 @@ class _Code:
         self.needed = needed
         self.names = names
         self.stored_as = stored_as
+        self.text = ElementPrinter(flags, lambda atom: variables[key(atom)])
         self.locals: list[tuple[str, str]] = []
         """(C type, name) of every variable that is assigned."""
 
@@ -418,7 +385,7 @@ class _Code:
         needed = both(self.needed[ref.name], path)
         if needed == NEVER:
             return
-        text = self(value)
+        text = self.text(value)
         if ref.name in self.stored_as:
             text = f"ROUND_ELEMENT({self.stored_as[ref.name]}, {text})"
         if ref.name not in self.variables:
@@ -429,58 +396,3 @@ class _Code:
             yield line
         else:
             yield from branch_lines(c_text(given(needed, path), self.flags), [line], [])
-
-    def __call__(self, x: Expr) -> str:
-        return self.text(x)[0]
-
-    def within(self, x: Expr, strength: int) -> str:
-        text, own = self.text(x)
-        return text if own >= strength else f"({text})"
-
-    def text(self, x: Expr) -> tuple[str, int]:
-        match x:
-            case Const(bool() as value):
-                return str(int(value)), _ATOM
-            case Const(value):
-                return _number(value), _ATOM
-            case Param() | Grad() | StateValue() | Ref():
-                return self.variables[key(x)], _ATOM
-            case Hyper() | Present() | Op() if x.type.dtype is DType.BOOL and is_flag(x):
-                text = c_text(self.flags.formula(x), self.flags) or "1"
-                return text, _ATOM if text.isidentifier() else _CHOICE
-            case Op("select", (condition, a, b)):
-                return f"{self.within(condition, 4)} ? {self.within(a, 4)} : {self.within(b, 4)}", _CHOICE
-            case Op("neg", (a,)):
-                return f"-{self.within(a, _UNARY + 1)}", _UNARY
-            case Op("not", (a,)):
-                return f"!{self.within(a, _UNARY)}", _UNARY
-            case Op("full", (a,)):
-                return self.text(a)
-            case Op("pow", (a, b)):
-                return self.power(a, b)
-            case Op("and" | "or" as op, (a, b)):
-                symbol, own = _INFIX[op]
-                return f"{self.within(a, 9)} {symbol} {self.within(b, 9)}", own
-            case Op(op, (a, b)) if op in _INFIX:
-                symbol, own = _INFIX[op]
-                return f"{self.within(a, own)} {symbol} {self.within(b, own + 1)}", own
-            case Op("min" | "max" as op, (first, *rest)):
-                text = self(first)
-                for a in rest:
-                    text = f"{_CALLS[op]}({text}, {self(a)})"
-                return text, _ATOM
-            case Op(op, args):
-                return f"{_CALLS[op]}({', '.join(map(self, args))})", _ATOM
-        raise TypeError(f"no C for {x!r}")
-
-    def power(self, base: Expr, exponent: Expr) -> tuple[str, int]:
-        if isinstance(base, Op) and exponent in (Const(2), Const(3)):
-            return f"integer_power({self(base)}, {3 if exponent == Const(3) else 2})", _ATOM
-        text = power_text(self.within(base, _UNARY + 1), exponent, self(exponent))
-        return text, _ATOM if text.startswith(("SQRT(", "POW(", "integer_power(")) else 13
-
-
-def _number(value: object) -> str:
-    assert isinstance(value, int | float)
-    text = {"inf": "INFINITY", "-inf": "-INFINITY", "nan": "NAN"}.get(str(float(value)), repr(float(value)))
-    return f"(REAL){text}"

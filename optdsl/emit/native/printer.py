@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from optdsl.emit.fused.conditions import Flags, is_flag
 from optdsl.ir.nodes import Const, DType, Expr, Op
@@ -36,6 +37,9 @@ CALLS = {
     "sign": "scalar_sign",
 }
 
+LARGEST_POWER = 64
+"""Integer powers up to this are products."""
+
 _UNARY, _CHOICE, _ATOM = 14, 3, 20
 
 
@@ -44,6 +48,8 @@ class ScalarPrinter:
 
     What the host knows when the kernel is built is printed as the macros of ``flags``.
     """
+
+    calls: ClassVar[Mapping[str, str]] = CALLS
 
     def __init__(self, flags: Flags, resolve: Callable[[Expr], Expr], name: Callable[[Expr], str]):
         self.flags = flags
@@ -67,7 +73,7 @@ class ScalarPrinter:
             return flag_text(resolved, self.flags)
         match x:
             case Const(value):
-                return number(value), _ATOM if value >= 0 else _UNARY  # type: ignore[operator]
+                return self.number(value), _ATOM if value >= 0 else _UNARY  # type: ignore[operator]
             case Op("neg", (a,)):
                 return f"-{self.within(a, _UNARY + 1)}", _UNARY
             case Op("not", (a,)):
@@ -81,9 +87,51 @@ class ScalarPrinter:
                 symbol, own = INFIX[op]
                 return f"{self.within(a, own)} {symbol} {self.within(b, own + 1)}", own
             case Op(op, args):
-                return f"{CALLS[op]}({', '.join(self(a) for a in args)})", _ATOM
+                return f"{self.calls[op]}({', '.join(self(a) for a in args)})", _ATOM
             case _:
                 return self.name(x), _ATOM
+
+    def number(self, value: object) -> str:
+        return number(value)
+
+
+class ElementPrinter(ScalarPrinter):
+    """Prints expressions on elements, in ``REAL``; ``name`` tells the variable of an atom."""
+
+    calls: ClassVar[Mapping[str, str]] = {
+        "sqrt": "SQRT",
+        "abs": "ABS",
+        "exp": "EXP",
+        "log": "LOG",
+        "floor": "FLOOR",
+        "pow": "POW",
+        "sign": "sign",
+        "min": "minimum",
+        "max": "maximum",
+        "bfloat16": "through_bf16",
+        "float32": "through_f32",
+    }
+
+    def __init__(self, flags: Flags, name: Callable[[Expr], str]):
+        super().__init__(flags, lambda x: x, name)
+
+    def number(self, value: object) -> str:
+        return f"(REAL){number(value)}"
+
+    def _print(self, x: Expr) -> tuple[str, int]:
+        match x:
+            case Const(bool() as value):
+                return str(int(value)), _ATOM
+            case Op("full", (a,)):
+                return self._print(a)
+            case Op("pow", (a, Const(0.5))):
+                return f"SQRT({self(a)})", _ATOM
+            case Op("pow", (a, Const(2))) if not isinstance(a, Op):
+                return f"{self(a)} * {self(a)}", INFIX["mul"][1]
+            case Op("pow", (a, Const(n))) if isinstance(n, int | float) and n == int(n) and 2 <= n <= LARGEST_POWER:
+                return f"integer_power({self(a)}, {int(n)})", _ATOM
+            case _:
+                return super()._print(x)
 
 
 def flag_text(condition: Expr, flags: Flags) -> tuple[str, int]:
