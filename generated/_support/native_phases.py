@@ -1,5 +1,5 @@
 # Compiled by optdsl 0.1.0 (part of every package). Do not edit.
-"""Runs a generated native kernel of a step that reduces tensors: each tensor is stepped by one thread."""
+"""Runs a generated native kernel of a step that reduces tensors: passes over each, and small jobs between them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from . import facts
 from .fused import Bucket
 from .layout import Strides
 from .native import Dtypes, Launch, NativeOptimizer, launches
-from .native_source import WHOLE_TENSORS
+from .native_source import JOBS_DRIVER
 from .shapes import contiguous_strides, matrices, small_shape
+
+ROW = 4096
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class PhasedNativeOptimizer(NativeOptimizer):
     tensor state that is not shaped like the parameter.
     """
 
-    driver: ClassVar[str] = WHOLE_TENSORS
+    driver: ClassVar[str] = JOBS_DRIVER
     further: ClassVar[tuple[Any, ...]] = (ctypes.c_void_p, ctypes.c_void_p)
 
     matrix: Callable[[dict[str, bool]], bool] = lambda flags: False
@@ -89,8 +91,13 @@ def part_of(bucket: Bucket, positions: Sequence[int]) -> Bucket:
     return replace(bucket, params=of(bucket.params), grads=of(bucket.grads), states=states, steps=of(bucket.steps))
 
 
+def in_rows(param: Tensor) -> tuple[int, int, int]:
+    """A tensor that is walked as a vector: one matrix of rows of :data:`ROW` elements; the last may be shorter."""
+    return 1, -(-param.numel() // ROW), ROW
+
+
 class PhasedLaunch(Launch):
-    """One call of a kernel that steps whole tensors."""
+    """One call of a kernel of several jobs."""
 
     optimizer: PhasedNativeOptimizer
 
@@ -104,6 +111,6 @@ class PhasedLaunch(Launch):
     def further(self) -> tuple[Any, ...]:
         params = self.lists[0]
         as_matrix = self.optimizer.matrix(self.flags)
-        shapes = [n for param in params for n in (matrices(param) if as_matrix else (1, 1, param.numel()))]
+        shapes = [n for param in params for n in (*(matrices if as_matrix else in_rows)(param), param.numel())]
         numbers = [float(getattr(facts, name)(param)) for name in self.optimizer.facts for param in params]
         return (ctypes.c_int64 * len(shapes))(*shapes), (ctypes.c_double * len(numbers))(*numbers)

@@ -1,7 +1,7 @@
 """What every native kernel is made of: C for the element types, torch's arithmetic, and the work of all threads.
 
-The text of a kernel is :data:`HEADER`, the optimizer's own part, then :data:`DRIVER`, or :data:`WHOLE_TENSORS` where a
-tensor is stepped by one thread. Macros choose the variant: for
+The text of a kernel is :data:`HEADER`, the optimizer's own part, then :data:`DRIVER`, or :data:`JOBS_DRIVER` where the
+step of a tensor is several jobs. Macros choose the variant: for
 each list of tensors ``<NAME>_T`` is its element type, for each flag ``<NAME>`` is 0 or 1, ``REAL`` is the type of the
 arithmetic, and ``SCALED`` says that gradients are to be divided by ``grad_scale``.
 """
@@ -99,6 +99,7 @@ INLINE REAL through_f32(REAL x) { return (float)x; }
 INLINE REAL integer_power(REAL x, int n) { REAL y = x; while (--n) y *= x; return y; }
 
 extern void GOMP_parallel(void (*)(void *), void *, unsigned, unsigned) __attribute__((weak));
+extern void GOMP_barrier(void) __attribute__((weak));
 extern int omp_get_thread_num(void) __attribute__((weak));
 extern int omp_get_num_threads(void) __attribute__((weak));
 
@@ -168,46 +169,97 @@ void step(int64_t tensors, const int64_t *offsets, void *const *addresses, const
 }
 """
 
-WHOLE_TENSORS = r"""
+JOBS_DRIVER = r"""
+enum { LARGE = 1 << 20 }; /* Tensors of so many elements are stepped by all threads together. */
+
 struct work {
     int64_t tensors;
-    const int64_t *offsets;
+    const struct shape *shapes;
     void *const *addresses;
     const struct scalars *scalars;
-    const struct shape *shapes;
     double grad_scale;
+    struct tensor *large;
+    int64_t large_tensors, small_elements;
 };
 
-/* Makes the step of the tensors whose middle is in part `part` of `parts` equal parts of all elements. */
+/* All jobs of a tensor, in order. */
+static void step_alone(const struct work *work, int64_t i)
+{
+    struct tensor t;
+    open_tensor(&t, work->shapes[i], work->addresses + i, work->tensors, work->scalars + i, (REAL)work->grad_scale);
+    for (int job = 0; job < JOBS; job++) {
+        for (int64_t block = 0; block < (is_pass(job) ? t.blocks : 1); block++)
+            run_job(&t, job, block);
+        end_pass(&t, job);
+    }
+    close_tensor(&t);
+}
+
+/* The same by all threads: they share the blocks of each pass. */
+static void step_together(struct tensor *t, int thread, int threads)
+{
+    for (int job = 0; job < JOBS; job++) {
+        if (is_pass(job)) {
+            GOMP_barrier();
+            for (int64_t block = thread; block < t->blocks; block += threads)
+                run_job(t, job, block);
+            GOMP_barrier();
+            if (thread == 0)
+                end_pass(t, job);
+        } else if (thread == 0) {
+            run_job(t, job, 0);
+        }
+    }
+}
+
+/* Makes the step of the small tensors whose middle is in part `part` of `parts` equal parts of their elements. */
 static void step_part(const struct work *work, int part, int parts)
 {
-    const double total = (double)work->offsets[work->tensors];
+    double before = 0;
     for (int64_t i = 0; i < work->tensors; i++) {
-        const double middle = 0.5 * (double)(work->offsets[i] + work->offsets[i + 1]);
-        const int own = total > 0 ? (int)(middle / total * parts) : 0;
-        if ((own < parts ? own : parts - 1) == part)
-            step_tensor(work->shapes[i], work->addresses + i, work->tensors, work->scalars + i,
-                        (REAL)work->grad_scale);
+        const int64_t numel = work->shapes[i].numel;
+        if (work->large && numel >= LARGE)
+            continue;
+        const int own = (int)((before + 0.5 * (double)numel) / ((double)work->small_elements + 1) * parts);
+        before += (double)numel;
+        if (own == part)
+            step_alone(work, i);
     }
 }
 
 static void thread_main(void *data)
 {
-    step_part(data, omp_get_thread_num(), omp_get_num_threads());
+    const struct work *work = data;
+    const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
+    for (int64_t i = 0; i < work->large_tensors; i++)
+        step_together(work->large + i, thread, threads);
+    step_part(work, thread, threads);
 }
 
 int64_t scalars_size(void) { return sizeof(struct scalars); }
 
-/* One step of all tensors. `offsets`: tensors + 1 sums of sizes; `addresses`: a row of pointers for each list;
-   `scalars`: room for those of each tensor; `facts`: a row of numbers for each fact about the parameters. */
+/* One step of all tensors. `addresses`: a row of pointers for each list; `scalars`: room for those of each tensor;
+   `facts`: a row of numbers for each fact about the parameters. `offsets` are not needed. */
 void step(int64_t tensors, const int64_t *offsets, void *const *addresses, const double *hypers,
           struct scalars *scalars, double grad_scale, int threads, const struct shape *shapes, const double *facts)
 {
-    const struct work work = {tensors, offsets, addresses, scalars, shapes, grad_scale};
+    struct work work = {tensors, shapes, addresses, scalars, grad_scale};
     prepare(tensors, addresses, hypers, scalars, facts);
-    if (threads > 1 && GOMP_parallel && omp_get_thread_num && omp_get_num_threads)
-        GOMP_parallel(thread_main, (void *)&work, threads, 0);
+    if (threads > 1 && GOMP_parallel && GOMP_barrier && omp_get_thread_num && omp_get_num_threads)
+        work.large = malloc((tensors + 1) * sizeof *work.large);
+    for (int64_t i = 0; i < tensors; i++) {
+        if (work.large && shapes[i].numel >= LARGE)
+            open_tensor(&work.large[work.large_tensors++], shapes[i], addresses + i, tensors, scalars + i,
+                        (REAL)grad_scale);
+        else
+            work.small_elements += shapes[i].numel;
+    }
+    if (work.large)
+        GOMP_parallel(thread_main, &work, threads, 0);
     else
         step_part(&work, 0, 1);
+    for (int64_t i = 0; i < work.large_tensors; i++)
+        close_tensor(&work.large[i]);
+    free(work.large);
 }
 """

@@ -66,6 +66,12 @@ def test_the_same_bits_whatever_else_is_in_the_launch(kernels, name: str) -> Non
         assert ours.equal(their)
 
 
+@pytest.mark.parametrize("backend", ["native"], indirect=True)
+@every_name
+def test_tensors_of_several_blocks(kernels, name: str) -> None:
+    Run(kernels(name), program(name), ((300, 400), (150000,), (3, 200, 150), (40000, 2, 3), (2, 100000))).check()
+
+
 @pytest.fixture
 def threads():
     """How many threads torch has, to be changed."""
@@ -80,7 +86,8 @@ def test_the_same_bits_by_any_number_of_threads(kernels, threads, name: str) -> 
     runs = []
     for count in (1, 2, 5):
         threads(count)
-        runs.append(Run(kernels(name), program(name), ((50, 300), (20000,), (3, 5, 7), ()), torch.float32))
+        shapes = ((1100, 1000), (50, 300), (1050000,), (20000,), (3, 700, 600), (3, 5, 7), ())
+        runs.append(Run(kernels(name), program(name), shapes, torch.float32))
         for _ in range(2):
             runs[-1].new_gradients()
             runs[-1].step()

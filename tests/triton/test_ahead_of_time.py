@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from optdsl.ir import interpret
-from tests.triton import reducing
+from tests.reducing import programs as reducing
 from tests.triton.aot import TARGETS, Access, Binary, compile_jobs, compile_kernel
 from tests.triton.cases import Case, every_case, program
 from tests.triton.harness import Package

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from tests.triton.reducing import NAMES, Run, program
 
+from tests.reducing.programs import NAMES, Run, program
 from tests.triton.harness import Package
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")

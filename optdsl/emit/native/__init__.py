@@ -53,6 +53,14 @@ def emit_native(program: Program) -> str:
     return _elementwise(program) if program.is_elementwise else _phased(program)
 
 
+JOB_NAMES = frozenset(
+    "JOBS LARGE LEAST_BLOCK MOST_BLOCKS all b block blocks c chunks close_tensor col cut_into_blocks e end_pass facts "
+    "first is_pass j job k last left n open_tensor part_of row rows run_job s shape span step_alone step_together t "
+    "tensor work".split()
+)
+"""Names of the kernels of several jobs."""
+
+
 def _elementwise(program: Program) -> str:
     tensor_keys = ("param", "grad", *(s.key for s in program.tensor_states))
     lists = _lists(program)
@@ -101,7 +109,7 @@ def _elementwise(program: Program) -> str:
 def _phased(program: Program) -> str:
     program = expand_reductions(program)
     lists = _lists(program)
-    reserved = _reserved(lists) | {"s", "b", "r", "c", "e", "j", "n", "row", "col", "chunks", "all", "facts", "shape"}
+    reserved = _reserved(lists) | JOB_NAMES
     names = Names(reserved)
     parts = split(program, names)
     flags = Flags(names)

@@ -1,7 +1,7 @@
 """The jobs of a step that reduces tensors as C: passes over the elements of a tensor, and small jobs between them.
 
-One thread makes all of a tensor's jobs, in their order. A pass gathers a sum of elements in as many parts as a chunk
-has elements, and these in double; how it is summed depends on the tensor's shape alone.
+A pass goes over the rows of a tensor in blocks, which threads may share. In a block, a sum of elements is gathered in
+as many parts as a chunk has elements, and these in double; how it is summed depends on the tensor's shape alone.
 """
 
 from __future__ import annotations
@@ -126,12 +126,14 @@ class JobText:
 
 @dataclass(frozen=True)
 class Place:
-    """Memory between jobs, needed ``when``: ``count`` numbers of C type ``type``."""
+    """Memory between jobs, needed ``when``: ``count`` numbers of C type ``type``. ``is_of_cols``: each block of a pass
+    gathers sums of columns for itself."""
 
     name: str
     type: str
     count: str
     when: str
+    is_of_cols: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,17 +176,21 @@ class _Builder:
         self.needed = self.demands.needed
         names = Names(self.reserved | set(self.flags.order))
         self.places: dict[tuple[str, bool], Place] = {}
+        self.arrays: list[Place] = []
         for (name, parts), space in self.demands.slots.items():
-            type_ = "double" if parts else "REAL"
-            wanted = name.partition(".")[0]
-            if space is not Space.TENSOR:
-                wanted += "_parts" if parts else "_values"
-            place = self.places[name, parts] = Place(
-                names.take(wanted), type_, COUNTS[space], self.c(self.needed[name])
-            )
+            type_, wanted, when = ("double" if parts else "REAL"), name.partition(".")[0], self.c(self.needed[name])
             if space is Space.TENSOR:
+                self.places[name, parts] = place = Place(names.take(wanted), type_, "1", when)
                 self.numbers.append((type_, place.name))
-        self.taken = self.reserved | set(self.flags.order) | {place.name for place in self.places.values()}
+                if parts:
+                    self.arrays.append(Place(names.take(f"{place.name}_blocks"), type_, "t->blocks", when))
+                continue
+            of_cols = parts and space is Space.COLS
+            count = f"(s.batches == 1 ? t->blocks + 1 : 1) * {COUNTS[space]}" if of_cols else COUNTS[space]
+            variable = names.take(f"{wanted}_{'parts' if parts else 'values'}")
+            self.places[name, parts] = Place(variable, type_, count, when, of_cols)
+            self.arrays.append(self.places[name, parts])
+        self.taken = self.reserved | set(self.flags.order) | {p.name for p in (*self.places.values(), *self.arrays)}
         self.tensors: dict[Expr, str] = {self.step.old(k): k for k in self.step.results} | {Grad(): "grad"}
 
     def run(self) -> PhasesText:
@@ -193,9 +199,8 @@ class _Builder:
             self.a_pass(job, demands[i]) if job.number is not None else self.a_small_job(i, job, demands[i])
             for i, job in enumerate(self.schedule.jobs)
         ]
-        arrays = [p for (name, parts), p in self.places.items() if self.demands.slots[name, parts] is not Space.TENSOR]
         assigned = {k: self.on_host(when) for k, when in self.demands.written.items()}
-        return PhasesText(jobs, arrays, self.numbers, self.on_host(self.demands.matrix), assigned)
+        return PhasesText(jobs, self.arrays, self.numbers, self.on_host(self.demands.matrix), assigned)
 
     def on_host(self, when: Formula) -> str:
         return self.flags.text(when, 'flags["{}"]') or "True"
@@ -208,15 +213,15 @@ class _Builder:
 
     def a_pass(self, job: Job, demand: Demand) -> JobText:
         names, known = Names(self.taken), demand.active
-        given = self.inputs(job, demand, names, lambda space: _IN_PASS[space])
-        code = _Code(self.flags, given.variables, demand.needed, names, self.stored_as(job))
+        inputs = self.inputs(job, demand, names, "", lambda space: _IN_PASS[space])
+        code = _Code(self.flags, inputs.variables, demand.needed, names, self.stored_as(job))
         lines = list(code.block(job.block, known))
         folds = []
         for fold in job.folds:
             when = self.needed[fold.name]
             if when != NEVER:
                 target = self.places[fold.name, True].name
-                given.places += [target] if fold.space is not Space.TENSOR else []
+                inputs.places += [target] if fold.space is not Space.TENSOR else []
                 wanted = fold.name.partition(".")[0]
                 lanes, total = names.take(f"{wanted}_lanes"), names.take(f"{wanted}_total")
                 operand = code.text(fold.operand)
@@ -225,9 +230,9 @@ class _Builder:
         for k in job.writes:
             when = self.demands.written[k]
             if when != NEVER:
-                given.tensors.append(k)
+                inputs.tensors.append(k)
                 writes.append(Write(f"{k}_p", k, code.text(self.step.results[k]), self.c(when, known)))
-        return JobText(f"pass_{job.number}", "elements", self.c(known), given, code.locals, lines, writes, folds)
+        return JobText(f"pass_{job.number}", "elements", self.c(known), inputs, code.locals, lines, writes, folds)
 
     def stored_as(self, job: Job) -> Mapping[str, str]:
         """The values that later passes load from the states that ``job`` writes."""
@@ -246,7 +251,7 @@ class _Builder:
                 return "0"
             return "e" if space is job.space else f"e / s.{_word(job.space)}"
 
-        inputs = self.inputs(job, demand, names, index)
+        inputs = self.inputs(job, demand, names, "t->", index)
         before = []
         for fold in job.folds:
             when = demand.needed[fold.name]
@@ -261,11 +266,11 @@ class _Builder:
         for name, ref in made_by(job):
             when = self.needed[name]
             if when != NEVER and (name, False) in self.places and self.demands.home[name] == number:
-                writes.append(Write(self.places[name, False].name, None, code.text(ref), self.c(when, known)))
+                writes.append(Write(f"t->{self.places[name, False].name}", None, code.text(ref), self.c(when, known)))
         for k in job.writes:
             when = self.demands.written[k]
             if when != NEVER:
-                writes.append(Write(f"{k}_p", k, code.text(self.step.results[k]), self.c(when, known)))
+                writes.append(Write(f"t->{k}_p", k, code.text(self.step.results[k]), self.c(when, known)))
         space = _word(job.space)
         return JobText(space, space, self.c(known), inputs, code.locals, lines, writes, count=COUNTS[job.space])
 
@@ -273,11 +278,11 @@ class _Builder:
         """The result of a reduction for value ``e``: as a pass has gathered it, or of the values of a larger space."""
         start = "" if not when else f"!({when}) ? 0 : "
         if fold.source is Space.ELEMENTS:
-            parts = self.places[fold.name, True].name
+            parts = f"t->{self.places[fold.name, True].name}"
             part = parts if fold.space is Space.TENSOR else f"{parts}[e]"
             yield f"const REAL {variable} = {start}(REAL){part};"
             return
-        source = self.places[fold.operand.name, False].name  # type: ignore[union-attr]
+        source = f"t->{self.places[fold.operand.name, False].name}"  # type: ignore[union-attr]
         first, count = _source(fold)
         folded = _FOLDED[fold.fold].format(f"{variable}_all", f"{source}[{first} + n]")
         yield f"double {variable}_all = {_IDENTITIES[fold.fold]};"
@@ -285,8 +290,9 @@ class _Builder:
         yield f"    {variable}_all = {folded};"
         yield f"const REAL {variable} = {start}(REAL){variable}_all;"
 
-    def inputs(self, job: Job, demand: Demand, names: Names, index: Callable[[Space], str]) -> Inputs:
-        """What ``job`` is given; ``index`` is where it finds a value of each space."""
+    def inputs(self, job: Job, demand: Demand, names: Names, shared: str, index: Callable[[Space], str]) -> Inputs:
+        """What ``job`` is given: ``shared`` is before the names of what jobs share, ``index`` is where it finds a value
+        of each space."""
         given = Inputs()
         own = job.defines if job.number is None else frozenset()
         for k, when in demand.needed.items():
@@ -304,17 +310,17 @@ class _Builder:
                     continue
                 space, place, wanted = self.demands.spaces[k], self.places[k, False].name, k.partition(".")[0]
                 if space is Space.TENSOR:
-                    given.variables[k] = place
+                    given.variables[k] = f"{shared}{place}"
                     given.numbers.append(place)
                     continue
                 given.places.append(place)
-                text = f"{place}[{index(space)}]"
+                text = f"{shared}{place}[{index(space)}]"
             elif k in self.tensors:
                 found, wanted = self.demands.space_of(k), self.tensors[k]
                 assert found is not None
                 space = found
                 given.tensors.append(wanted)
-                text = f"LOAD({wanted}_p, {index(space)})"
+                text = f"LOAD({shared}{wanted}_p, {index(space)})"
             else:
                 continue
             given.variables[k] = names.take(wanted)
