@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from optdsl.ir import interpret
-from tests.reducing import programs as reducing
+from tests.reducing import programs
 from tests.triton.aot import TARGETS, Access, Binary, compile_jobs, compile_kernel
 from tests.triton.cases import Case, every_case, program
 from tests.triton.harness import Package
@@ -111,8 +111,8 @@ every_traffic = pytest.mark.parametrize(("name", "shape"), TRAFFIC, ids=str)
 @every_traffic
 def test_passes_move_what_they_must(compiled: Package, name: str, shape: tuple[int, ...], target: str) -> None:
     """Tensors are accessed 128 bits at a time where rows are long; nothing is spilled, and no atomic is used."""
-    hypers = {**interpret.default_hypers(reducing.program(name)), "weight_decay": 0.1}
-    binaries = compile_jobs(compiled.add(reducing.program(name)), target, hypers, shape)
+    hypers = {**interpret.default_hypers(programs.program(name)), "weight_decay": 0.1}
+    binaries = compile_jobs(compiled.add(programs.program(name)), target, hypers, shape)
     passes = {job: binary for job, binary in binaries.items() if job.startswith("pass")}
     assert passes.keys() == TRAFFIC[name, shape].keys()
     for job, binary in passes.items():
@@ -131,8 +131,8 @@ def test_passes_move_what_they_must(compiled: Package, name: str, shape: tuple[i
 def test_other_dtypes_of_steps_that_reduce(
     compiled: Package, name: str, shape: tuple[int, ...], dtype: torch.dtype
 ) -> None:
-    hypers = {**interpret.default_hypers(reducing.program(name)), "weight_decay": 0.1}
-    binaries = compile_jobs(compiled.add(reducing.program(name)), "sm_90", hypers, shape, dtype=dtype)
+    hypers = {**interpret.default_hypers(programs.program(name)), "weight_decay": 0.1}
+    binaries = compile_jobs(compiled.add(programs.program(name)), "sm_90", hypers, shape, dtype=dtype)
     for job, (reads, writes) in TRAFFIC[name, shape].items():
         in_a_tensor = binaries[job].elements * dtype.itemsize // 16
         assert binaries[job].widest(reads=True) == reads * in_a_tensor
@@ -144,8 +144,8 @@ def test_other_dtypes_of_steps_that_reduce(
 def test_the_first_pass_that_reads_the_gradient_unscales_it(
     compiled: Package, name: str, shape: tuple[int, ...]
 ) -> None:
-    hypers = {**interpret.default_hypers(reducing.program(name)), "weight_decay": 0.1}
-    binaries = compile_jobs(compiled.add(reducing.program(name)), "sm_90", hypers, shape, scaled=True)
+    hypers = {**interpret.default_hypers(programs.program(name)), "weight_decay": 0.1}
+    binaries = compile_jobs(compiled.add(programs.program(name)), "sm_90", hypers, shape, scaled=True)
     extra = 1
     for job, (_, writes) in TRAFFIC[name, shape].items():
         assert binaries[job].widest(reads=False) == (writes + extra) * binaries[job].elements * 4 // 16
@@ -154,9 +154,9 @@ def test_the_first_pass_that_reads_the_gradient_unscales_it(
 
 @every_target
 @pytest.mark.parametrize("shape", ((64, 32, 3, 3), (4096, 3), (3, 4096), (7,), ()), ids=str)
-@pytest.mark.parametrize("name", reducing.NAMES)
+@pytest.mark.parametrize("name", programs.NAMES)
 def test_nothing_is_spilled_for_other_shapes(compiled: Package, name: str, shape: tuple[int, ...], target: str) -> None:
-    hypers = interpret.default_hypers(reducing.program(name))
-    for binary in compile_jobs(compiled.add(reducing.program(name)), target, hypers, shape, (True,)).values():
+    hypers = interpret.default_hypers(programs.program(name))
+    for binary in compile_jobs(compiled.add(programs.program(name)), target, hypers, shape, (True,)).values():
         assert_nothing_spilled(binary)
         assert "atom" not in binary.assembly

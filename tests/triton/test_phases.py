@@ -6,20 +6,15 @@ from functools import cache
 
 import pytest
 
-from tests.reducing.programs import NAMES, Run, program
+from tests.reducing.programs import Run, program
 from tests.triton.harness import Package
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
-
-every_name = pytest.mark.parametrize("name", NAMES)
 
 
 @pytest.fixture(scope="session")
 def kernels(interpreted: Package):
     return cache(lambda name: interpreted.add(program(name)))
-
-
-# ----------------------------------------------------------------------------------------------------------- launches
 
 
 def test_any_number_of_tensors_is_a_few_launches(kernels) -> None:
