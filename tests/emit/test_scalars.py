@@ -49,6 +49,10 @@ STEPS = {
         θ_t ← θ_{t-1} - γ s (m_t + u_t)""",
 }
 
+FLOORS = """
+        m_t ← m_{t-1} + ⌊t / γ⌋ g_t
+        θ_t ← θ_{t-1} - γ m_t ⌊t / 2⌋"""
+
 CHOSEN_STATE = """
         m_t ← exp(min(g_t, 1)) / (1 - 0.9^t)
         θ_t ← θ_{t-1} - γ m_t"""
@@ -84,3 +88,8 @@ def test_a_chosen_state_is_not_overwritten(variant: str) -> None:
         for s in made.body
     )
     assert_variant(variant, made.with_body(body))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_floor_of_a_quotient_is_that_of_its_rounded_value(variant: str) -> None:
+    assert_variant(variant, program(FLOORS))

@@ -81,7 +81,7 @@ class HostPrinter:
             case Op(op, (a, b)) if op in _BINARY:
                 symbol, own, left, right = _BINARY[op]
                 return f"{self.within(a, left)} {symbol} {self.within(b, right)}", own
-            case Op("floor", (Op("div", (a, b)),)):
+            case Op("floor", (Op("div", (a, Const(int() as n) as b)),)) if n > 0:  # `1 // 0.1` is 9, not ⌊1 / 0.1⌋
                 return f"{self.within(a, _PRODUCT)} // {self.within(b, _SIGN)}", _PRODUCT
             case Op("neg", (a,)):
                 return f"-{self.within(a, _PRODUCT if _is_quotient(a) else _SIGN)}", _SIGN
