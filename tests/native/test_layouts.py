@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.native.test_numerics import assert_tensors_close
-from tests.torch_parity.cases import CASES, Case, assert_agree
+from tests.torch_parity.cases import CASES, Case, assert_agree, stepped_negated_views
 
 ADAM, SGD = (next(case for case in CASES if case.name == name) for name in ("Adam", "SGD"))
 pytestmark = pytest.mark.parametrize("case", [ADAM, SGD], ids=str)
@@ -94,20 +94,7 @@ def test_expanded_gradients_are_read(case: Case) -> None:
 
 
 def test_negated_views(case: Case) -> None:
-    """What torch negates as it reads it is negated for the kernel; torch's foreach refuses such parameters."""
-    optimizers = []
-    for cls, view in ((case.ours, True), (case.torchs, False)):
-        params = [torch.full((4, 3), value) for value in (0.5, 2.0)]
-        grads = [torch.linspace(-1, 1, 12).reshape(4, 3) for _ in params]
-        params[1] = torch._neg_view(params[1]) if view else -params[1]
-        params = [param.requires_grad_() for param in params]
-        optimizers.append(cls(params, lr=0.1, **({"fused": True} if view else {})))
-        for step in range(4):
-            for param, grad in zip(params, grads, strict=True):
-                param.grad = grad if step % 2 else torch._neg_view(grad) if view else -grad
-            case.prepare(params)
-            optimizers[-1].step()
-    assert_agree(*optimizers, rtol=5e-6)
+    assert_agree(*stepped_negated_views(case), rtol=5e-6)
 
 
 def test_complex_parameters_are_refused(case: Case) -> None:

@@ -242,3 +242,22 @@ every_case_of_vectors_on_cpu = pytest.mark.parametrize("case", VECTORS_ON_CPU, i
 FUSED = tuple(case for case in CASES if case.ours._kernels)
 every_fused_case = pytest.mark.parametrize("case", FUSED, ids=str)
 """Those that have a fused step."""
+
+
+def stepped_negated_views(case: Case) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+    """Our fused optimizer after steps of parameters and gradients that torch negates as it reads them (its foreach
+    refuses such parameters), and torch's after steps of what these show."""
+    optimizers = []
+    for cls, view in ((case.ours, True), (case.torchs, False)):
+        params = [torch.full((4, 3), value) for value in (0.5, 2.0)]
+        grads = [torch.linspace(-1, 1, 12).reshape(4, 3) for _ in params]
+        params[1] = torch._neg_view(params[1]) if view else -params[1]
+        params = [param.requires_grad_() for param in params]
+        optimizers.append(cls(params, lr=0.1, **({"fused": True} if view else {})))
+        for step in range(4):
+            for param, grad in zip(params, grads, strict=True):
+                param.grad = grad if step % 2 else torch._neg_view(grad) if view else -grad
+            case.prepare(params)
+            optimizers[-1].step()
+    ours, theirs = optimizers
+    return ours, theirs

@@ -10,7 +10,7 @@ import pytest
 import torch
 import triton
 
-from tests.torch_parity.cases import FUSED, Case, assert_agree, every_fused_case, train
+from tests.torch_parity.cases import FUSED, Case, assert_agree, every_fused_case, stepped_negated_views, train
 from tests.triton.harness import faithful_interpreter
 
 pytestmark = pytest.mark.filterwarnings("ignore:(divide by zero|invalid value):RuntimeWarning")
@@ -76,20 +76,7 @@ def test_checkpoint_moves_between_fused_and_not(case: Case) -> None:
 
 @every_fused_case
 def test_negated_views(case: Case) -> None:
-    """What torch negates as it reads it is negated for the kernel; torch's foreach refuses such parameters."""
-    optimizers = []
-    for cls, view in ((case.ours, True), (case.torchs, False)):
-        params = [torch.full((4, 3), value) for value in (0.5, 2.0)]
-        grads = [torch.linspace(-1, 1, 12).reshape(4, 3) for _ in params]
-        params[1] = torch._neg_view(params[1]) if view else -params[1]
-        params = [param.requires_grad_() for param in params]
-        optimizers.append(cls(params, lr=0.1, **({"fused": True} if view else {})))
-        for step in range(4):
-            for param, grad in zip(params, grads, strict=True):
-                param.grad = grad if step % 2 else torch._neg_view(grad) if view else -grad
-            case.prepare(params)
-            optimizers[-1].step()
-    assert_agree(*optimizers, rtol=max(5e-6, case.foreach_rtol))
+    assert_agree(*stepped_negated_views(case), rtol=max(5e-6, case.foreach_rtol))
 
 
 @every_fused_case
