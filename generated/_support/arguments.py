@@ -33,6 +33,8 @@ def check_tensor_argument(name: str, value: Any) -> None:
         if value.numel() != 1:
             raise ValueError(f"Tensor {name} must be 1-element")
     elif isinstance(value, tuple | list):
+        if len({isinstance(item, Tensor) for item in value if item is not None}) > 1:
+            raise ValueError(f"{name} must be either both floats or both Tensors")
         for i, item in enumerate(value):
             check_tensor_argument(f"{name}[{i}]", item)
 

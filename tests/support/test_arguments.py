@@ -12,9 +12,7 @@ from optdsl.support.arguments import check_flags, check_tensor_argument, to_devi
 ONE, TWO = torch.tensor([[0.5]]), torch.tensor([0.5, 0.5])
 
 
-@pytest.mark.parametrize(
-    "value", (0.5, None, True, "x", ONE, (0.5, 0.5), (ONE, ONE), (1, 0.5), (None, ONE), (0.5, ONE), ())
-)
+@pytest.mark.parametrize("value", (0.5, None, True, "x", ONE, (0.5, 0.5), (ONE, ONE), (1, 0.5), (None, ONE), ()))
 def test_accepted(value: Any) -> None:
     check_tensor_argument("betas", value)
 
@@ -23,6 +21,7 @@ def test_accepted(value: Any) -> None:
     ("value", "message"),
     [
         (TWO, "Tensor betas must be 1-element"),
+        ((0.5, ONE), "betas must be either both floats or both Tensors"),
         ((ONE, TWO), r"Tensor betas\[1\] must be 1-element"),
     ],
 )

@@ -35,11 +35,11 @@ TUPLES = [
 
 @pytest.mark.parametrize("variant", ({}, {"foreach": True}, {"fused": True}), ids=lambda v: "".join(v) or "for-loop")
 @pytest.mark.parametrize(("case", "name"), TUPLES, ids=str)
-def test_one_number_of_a_tuple_in_a_tensor(case: Case, name: str, variant: dict[str, Any]) -> None:
+def test_the_numbers_of_a_tuple_in_tensors(case: Case, name: str, variant: dict[str, Any]) -> None:
     if variant.get("fused") and "native" not in case.ours._kernels:
         pytest.skip("no fused step on the CPU")
-    *numbers, last = inspect.signature(case.ours).parameters[name].default
-    kwargs = {name: (*numbers, torch.tensor(last, dtype=torch.float64))}
+    numbers = inspect.signature(case.ours).parameters[name].default
+    kwargs = {name: tuple(n if n is None else torch.tensor(n, dtype=torch.float64) for n in numbers)}
     ours, plain = (case.trained(case.ours, torch.float64, {**given, **variant}, steps=3) for given in (kwargs, {}))
     assert_agree(ours, plain, rtol=1e-12)
 
