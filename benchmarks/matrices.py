@@ -29,7 +29,9 @@ WORKLOADS = {
     "48 matrices of 128 × 256 and 256 × 128": ((128, 256), (256, 128)) * 24,
     "12 matrices of 512 × 512": ((512, 512),) * 12,
 }
-OPTIMIZERS = ("Muon", "Adafactor")
+LARGE = {"a matrix of 4096 × 4096": ((4096, 4096),)}
+"""Beyond the caches; products of it would take minutes."""
+OPTIMIZERS = {"Muon": WORKLOADS, "Adafactor": WORKLOADS | LARGE}
 
 
 def made(
@@ -81,8 +83,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results = []
-    for workload, shapes in WORKLOADS.items():
-        for name in OPTIMIZERS:
+    for name, workloads in OPTIMIZERS.items():
+        for workload, shapes in workloads.items():
             times = measure(variants(name, shapes, arguments.device), arguments.rounds, arguments.device)
             best = min(value for variant, value in times.items() if variant.startswith("torch"))
             ratios = {variant: best / value for variant, value in times.items() if variant.startswith("ours")}
