@@ -14,6 +14,9 @@ from .arguments import check_tensor_argument
 
 Closure = Callable[[], Any]
 
+SMALL = 1 << 16
+"""A vector of fewer elements is copied in less time than one call takes."""
+
 
 class Point:
     """θ: the parameters as one vector, and the loss there. Complex parameters count as pairs of real ones.
@@ -110,9 +113,9 @@ def append(history: list[Any], entry: Any, limit: int) -> None:
 
 
 def max_abs(x: Tensor) -> Tensor:
-    """The largest absolute value in ``x``, 0 of none, without a copy of it."""
-    if not x.numel():
-        return x.sum()
+    """The largest absolute value in ``x``, 0 of none, without a copy of it where that is large."""
+    if x.numel() < SMALL:
+        return x.abs().max() if x.numel() else x.sum()
     least, largest = torch.aminmax(x)
     return torch.maximum(-least, largest)
 
