@@ -71,18 +71,19 @@ class Problem:
         self.optimizer.step(self.closure)
 
 
-def times(problems: tuple[Problem, ...]) -> list[float]:
-    """Median seconds of a step of each, measured in turns."""
-    for problem in problems:
-        problem.step()
-        problem.step()
-    seconds: list[list[float]] = [[] for _ in problems]
-    for turn in range(ROUNDS):
-        order = range(len(problems)) if turn % 2 else reversed(range(len(problems)))
-        for i in order:
-            start = time.perf_counter()
-            problems[i].step()
-            seconds[i].append(time.perf_counter() - start)
+def times(make: Callable[[], tuple[Problem, Problem]], repetitions: int) -> list[float]:
+    """Median seconds of a step of each problem, measured in turns; ``repetitions`` begin anew."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(repetitions):
+        problems = make()
+        for problem in problems:
+            problem.step()
+            problem.step()
+        for turn in range(ROUNDS):
+            for i in (0, 1) if turn % 2 else (1, 0):
+                start = time.perf_counter()
+                problems[i].step()
+                seconds[i].append(time.perf_counter() - start)
     return [statistics.median(s) for s in seconds]
 
 
@@ -106,7 +107,7 @@ def table() -> str:
                 Problem(torch.optim.LBFGS, size, search),
                 Problem(LBFGS, size, search),
             )
-            theirs, ours = times(make())
+            theirs, ours = times(make, max(1, min(20, 400_000 // size)))
             vectors = [memory(problem) for problem in make()] if size >= 100_000 else []
             rows.append(
                 f"| {size:,} | {search or 'none'} | {theirs * 1e3:.2f} | {ours * 1e3:.2f} | {ours / theirs:.2f} "

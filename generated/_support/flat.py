@@ -29,6 +29,7 @@ class Point:
         self._params = params
         self._closure = closure
         self._real = [_real(param) for param in params]
+        self._sizes = [param.numel() for param in self._real]
         self._origin: list[Tensor] | None = None
 
     def evaluate(self) -> tuple[float, Tensor]:
@@ -71,7 +72,7 @@ class Point:
         return torch.cat([param.reshape(-1) for param in self._real])
 
     def _parts(self, vector: Tensor) -> list[Tensor]:
-        parts = vector.split([param.numel() for param in self._real])
+        parts = vector.split_with_sizes(self._sizes)
         return [part.view_as(param) for part, param in zip(parts, self._real, strict=True)]
 
     def _add(self, direction: Tensor, length: float | Tensor) -> None:
