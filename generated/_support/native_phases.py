@@ -19,6 +19,7 @@ from .native_source import JOBS_DRIVER
 from .shapes import contiguous_strides, matrices, small_shape
 
 ROW = 4096
+"""How many elements a row has of a tensor that is walked as a vector."""
 
 
 @dataclass(frozen=True)

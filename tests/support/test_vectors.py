@@ -158,6 +158,15 @@ def test_each_group_decides_for_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:warning")
+def test_a_size_that_is_divided_by(tmp_path: Path) -> None:
+    optimizer = made(tmp_path, "u_t ← g_t", params="θ_0 (params) where rows(θ_0) / cols(θ_0) < 4")
+    for shape in ((0, 3), (3, 0), (3, 4)):
+        optimizer([torch.nn.Parameter(torch.ones(shape))])
+    with pytest.raises(ValueError):
+        optimizer([torch.nn.Parameter(torch.ones(9, 2))])
+
+
+@pytest.mark.filterwarnings("ignore:warning")
 def test_what_the_spec_says_is_said(tmp_path: Path) -> None:
     optimizer = made(tmp_path, TWICE, params='θ_0 (params) where dim(θ_0) = 2 else "matrices, not {params}"')
     with pytest.raises(ValueError, match="matrices, not torch"):

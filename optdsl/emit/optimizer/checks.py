@@ -22,6 +22,7 @@ from optdsl.ir.nodes import (
     Scalar,
     walk,
 )
+from optdsl.ir.vectors import SIZES
 
 NEGATED = {"eq": "ne", "ne": "eq"}
 NEGATED_FACTS = NEGATED | {"lt": "ge", "ge": "lt", "le": "gt", "gt": "le"}
@@ -46,7 +47,8 @@ def param_check_lines(program: Program) -> Iterator[str]:
     """The statements that raise ValueError for a parameter that the optimizer does not take."""
     yield from _named(program, _read(program.param_checks))
     for check in program.param_checks:
-        yield f"if {_violation(check.condition)}:"
+        violation = _violation(check.condition)
+        yield f"if param.numel() and ({violation}):" if _divides_by_a_size(check.condition) else f"if {violation}:"
         yield f"    raise ValueError({_message(check.message)})"
 
 
@@ -134,6 +136,12 @@ def _negated(condition: Expr) -> Expr:
             return Op(negated, args)
         case _:
             return Op("not", (condition,))
+
+
+def _divides_by_a_size(expr: Expr) -> bool:
+    """Whether there is a quotient in ``expr`` that a parameter without elements does not have."""
+    divisors = (node.args[1] for node in walk(expr) if isinstance(node, Op) and node.op == "div")
+    return any(isinstance(node, ParamFact) and node.name in SIZES for divisor in divisors for node in walk(divisor))
 
 
 def _reads_hypers(expr: Expr) -> bool:
