@@ -9,27 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from optdsl.importer.names import (
-    TIMES,
-    Context,
-    Name,
-    closing,
-    group_or_node,
-    is_label,
-    read_name,
-    skip,
-    split,
-    without_comma,
-)
+from optdsl.importer.calculus import PROJECTION, Calculus
+from optdsl.importer.names import Context, Name, closing, group_or_node, read_name, skip, split, without_comma
 from optdsl.importer.nodes import TEXT_COMMANDS, Node, meaningful, plain
+from optdsl.importer.translator import FRACTIONS
 from optdsl.importer.writer import Writer
 from optdsl.syntax.suggest import nearest
 from optdsl.syntax.vocabulary import FUNCTIONS, LATEX_ACCENTS, LATEX_SYMBOLS, SYNONYMS
-
-_ORDERS = {"1": "1", "2": "2", "F": "2", "infty": "∞", "\\infty": "∞", "∞": "∞"}
-"""Subscripts of norms."""
 
 REDUCTIONS = frozenset({"sum", "mean", "norm", "RMS", "min", "max"})
 
@@ -39,9 +26,6 @@ WORDS = frozenset(
 )  # fmt: skip
 """Words that mean in a formula what they mean in the language."""
 
-ONES = "ones_"
-"""How the name of a vector of ones begins, whose product is a sum: ``1_m``."""
-
 _LATEX = {
     **{c: s.strip() for c, s in LATEX_SYMBOLS.items()},
     **dict.fromkeys((r"\{", r"\lbrace", r"\lbrack"), "("),
@@ -50,9 +34,7 @@ _LATEX = {
     **dict.fromkeys((r"\bmod", r"\mod", r"\%"), "mod"),
 }
 _CHARACTERS = {"[": "(", "]": ")", "−": "-"}
-_PROJECTION = ("a projection has no counterpart in the language", "leave it out: write what is projected alone")
-_FRACTIONS = (r"\frac", r"\dfrac", r"\tfrac", r"\nicefrac", r"\sfrac")
-_COMMANDS = (*_LATEX, *_FRACTIONS, r"\sqrt", *LATEX_ACCENTS, *TEXT_COMMANDS)
+_COMMANDS = (*_LATEX, *FRACTIONS, r"\sqrt", *LATEX_ACCENTS, *TEXT_COMMANDS)
 
 
 def translate(nodes: Sequence[Node], context: Context) -> Writer:
@@ -62,53 +44,7 @@ def translate(nodes: Sequence[Node], context: Context) -> Writer:
     return translator.out.stripped()
 
 
-def _single_tokens(nodes: Sequence[Node]) -> list[Node]:
-    r"""``nodes`` with the arguments of fractions and roots apart, as TeX takes them: ``\frac12`` is ``\frac{1}{2}``."""
-    out: list[Node] = []
-    waiting = 0
-    for node in nodes:
-        rest = node
-        while waiting and rest.kind in ("number", "word") and len(rest.text) > 1:
-            if rest.kind == "number" and not rest.text.isdigit():
-                break
-            out.append(Node(rest.kind, rest.text[0], rest.start, rest.start + 1))
-            rest = Node(rest.kind, rest.text[1:], rest.start + 1, rest.end)
-            waiting -= 1
-        out.append(rest)
-        waiting -= waiting > 0 and rest.kind != "space"
-        if node.kind == "command" and (node.text in _FRACTIONS or node.text == r"\sqrt"):
-            waiting = 2 if node.text in _FRACTIONS else 1
-    return out
-
-
-def _term(nodes: Sequence[Node], at: int) -> int:
-    """The index behind the term at ``nodes[at]``, where a sum or a relation goes on, or a bracket closes."""
-    depth = 0
-    for i in range(at, len(nodes)):
-        depth += (nodes[i].is_char("([") or nodes[i].is_command(r"\{")) - (
-            nodes[i].is_char(")]") or nodes[i].is_command(r"\}")
-        )
-        if depth < 0 or (depth == 0 and i > at and nodes[i].is_char("+-=<>,;")):
-            return i
-    return len(nodes)
-
-
-@dataclass
-class _Translator:
-    context: Context
-    out: Writer
-    after_value: bool = False
-
-    def run(self, nodes: Sequence[Node]) -> None:
-        nodes = _single_tokens(meaningful(nodes))
-        at = 0
-        while at < len(nodes):
-            at = self._node(nodes, at)
-
-    def write(self, text: str, node: Node, value: bool = False) -> None:
-        self.out.write(text, node.start, node.end)
-        self.after_value = value
-
+class _Translator(Calculus):
     def _node(self, nodes: Sequence[Node], at: int) -> int:
         """Translate what begins at ``nodes[at]``; the index behind it."""
         node = nodes[at]
@@ -149,57 +85,6 @@ class _Translator:
         self.write(text, node, value=node.text in "]")
         return self._scripts(nodes, at + 1) if node.text in "]|" else at + 1
 
-    # -------------------------------------------------------------------------------------------------------- numbers
-
-    def _number(self, nodes: Sequence[Node], at: int) -> int:
-        node = nodes[at]
-        if node.text == "1" and (ones := self._ones(nodes, at)):
-            return ones
-        if node.text == "10" and (power := self._power_of_ten(nodes, at + 1)):
-            self._literal(f"1e{power[0]}", node, nodes[power[1] - 1].end)
-            return power[1]
-        ahead = skip(nodes, at + 1)
-        if ahead < len(nodes) and nodes[ahead].is_command(r"\times"):
-            ten = skip(nodes, ahead + 1)
-            power = self._power_of_ten(nodes, ten + 1) if ten < len(nodes) and nodes[ten].text == "10" else None
-            if power:
-                self._literal(f"{node.text}e{power[0]}", node, nodes[power[1] - 1].end)
-                return power[1]
-        self._literal(node.text, node, node.end)
-        return self._scripts(nodes, at + 1)
-
-    def _power_of_ten(self, nodes: Sequence[Node], at: int) -> tuple[str, int] | None:
-        """The integer that is an exponent at ``nodes[at]``, and the index behind it."""
-        if at + 1 >= len(nodes) or not nodes[at].is_char("^"):
-            return None
-        script, behind, _ = group_or_node(nodes, at + 1)
-        text = "".join(plain(script).split()).replace("−", "-")
-        return (text, behind) if re.fullmatch(r"-?\d+", text) else None
-
-    def _literal(self, text: str, node: Node, end: int) -> None:
-        self.out.write(" · " if self.after_value else "", node.start, node.start)
-        self.out.write(text, node.start, end)
-        self.after_value = True
-
-    def _ones(self, nodes: Sequence[Node], at: int) -> int | None:
-        r"""``1_m`` or ``1^\top_n``: a vector of ones."""
-        subscript, transposed, behind = "", False, at + 1
-        while behind + 1 < len(nodes) and nodes[behind].is_char("_^"):
-            script, after, _ = group_or_node(nodes, behind + 1)
-            text = plain(script)
-            if nodes[behind].text == "_":
-                subscript = text
-            elif text in ("top", "T", "intercal"):
-                transposed = True
-            else:
-                return None
-            behind = after
-        if not re.fullmatch(r"[a-z]", subscript):
-            return None
-        self.out.write(f" {ONES}{subscript}{'^T' if transposed else ''} ", nodes[at].start, nodes[behind - 1].end)
-        self.after_value = True
-        return behind
-
     # ---------------------------------------------------------------------------------------------------------- names
 
     def _name(self, nodes: Sequence[Node], at: int) -> int:
@@ -222,7 +107,7 @@ class _Translator:
         if expected := self._expectation(name, nodes, at, behind):
             return expected
         if self._is_projection(name, nodes, behind):
-            self.context.report("E703", _PROJECTION[0], name.start, name.end, _PROJECTION[1])
+            self.context.report("E703", PROJECTION[0], name.start, name.end, PROJECTION[1])
         if opening == behind and len(name.base) == 1 and name.base not in (self.context.index, *self.context.functions):
             self._function_of_time(name, nodes, behind)
         called = opening < len(nodes) and (nodes[opening].is_char("([") or nodes[opening].is_command(r"\{"))
@@ -286,48 +171,6 @@ class _Translator:
             )
             self.context.report("E703", message, name.start, nodes[bracket].end, help_)
 
-    def _write_name(self, name: Name) -> None:
-        if name.base == self.context.index and self.context.index != "t" and name.text == name.base:
-            name.base = "t"
-        self.out.write(" ", name.start, name.start)
-        self.out.write(name.text, name.start, name.end)
-        self.after_value = True
-        self._exponent(name)
-
-    def _exponent(self, name: Name) -> None:
-        if name.transposed:
-            self.out.write("^T", name.end, name.end)
-        elif name.power is not None:
-            self._raise(name.power, name.end)
-
-    def _raise(self, script: Sequence[Node], place: int) -> None:
-        self.out.write("^(", place, place)
-        self.after_value = False
-        self.run(script)
-        self.out.write(")", place, place)
-        self.after_value = True
-
-    def _scripts(self, nodes: Sequence[Node], at: int, stray: bool = False) -> int:
-        """Exponents behind a bracket or a number. ``stray``: there is nothing that they could belong to."""
-        at = skip(nodes, at) if not stray else at
-        while at < len(nodes) and nodes[at].is_char("^_"):
-            script, behind, node = group_or_node(nodes, at + 1)
-            order = _ORDERS.get(plain(script)) if nodes[at].text == "_" and at else None
-            if order is not None and nodes[at - 1].is_command(r"\|", r"\Vert", r"\rVert"):
-                self.out.write(f"_{order}", nodes[at].start, nodes[at].end)
-            elif node is not None and nodes[at].text == "_" and nodes[at - 1].is_command(r"\|", r"\Vert", r"\rVert"):
-                help_ = r"write `\|x\|`, `\|x\|_1` or `\|x\|_\infty`"
-                self.context.report("E703", "this norm is not read", nodes[at].start, node.end, help_)
-            elif node is None or nodes[at].text == "_":
-                end = node.end if node else nodes[at].end
-                self.context.report("E703", "this subscript belongs to no name", nodes[at].start, end)
-            elif plain(script) in ("top", "T", "intercal"):
-                self.out.write("^T", nodes[at].start, node.end)
-            else:
-                self._raise(script, nodes[at].start)
-            at = skip(nodes, behind)
-        return at
-
     # ------------------------------------------------------------------------------------------------------ functions
 
     def _reduction(self, word: str, name: Name, nodes: Sequence[Node], opening: int) -> int:
@@ -385,7 +228,7 @@ class _Translator:
     def _command(self, nodes: Sequence[Node], at: int) -> int:
         node = nodes[at]
         command = node.text
-        if command in _FRACTIONS:
+        if command in FRACTIONS:
             return self._fraction(nodes, at)
         if command == r"\sqrt":
             return self._root(nodes, at)
@@ -494,10 +337,6 @@ class _Translator:
         self.after_value = True
         return self._scripts(nodes, behind)
 
-    def _bracketed(self, nodes: Sequence[Node]) -> None:
-        self.after_value = False
-        self.run(nodes)
-
     def _root(self, nodes: Sequence[Node], at: int) -> int:
         node = nodes[at]
         degree: Sequence[Node] = ()
@@ -519,127 +358,6 @@ class _Translator:
         self.out.write(")", group.end, group.end)
         self.after_value = True
         return self._scripts(nodes, behind)
-
-    def _gradient(self, nodes: Sequence[Node], at: int) -> int:
-        r"""``\nabla_{\theta} f_t(\theta_{t-1})``, whatever the objective is called; its argument is the parameter."""
-        start = nodes[at].start
-        behind = skip(nodes, at + 1)
-        by: Sequence[Node] = ()
-        while behind < len(nodes) and nodes[behind].is_char("_^"):
-            by, behind, _ = group_or_node(nodes, behind + 1)
-            behind = skip(nodes, behind)
-        if behind < len(nodes) and nodes[behind].is_command(r"\sum", r"\frac"):  # of a mean over a minibatch
-            end_of_term = _term(nodes, behind)
-            self._differentiated(by, start, nodes[end_of_term - 1].end)
-            return end_of_term
-        objective = read_name(nodes, behind, self.context)
-        opening = skip(nodes, objective[1]) if objective else behind
-        if opening >= len(nodes) or not (nodes[opening].is_char("([")):
-            end = nodes[min(opening, len(nodes)) - 1].end
-            if by and objective:
-                self._differentiated(by, start, end)
-                return objective[1]
-            help_ = r"write `\nabla f_t(\theta_{t-1})`"
-            self.context.report("E703", "this gradient names no parameter", start, end, help_)
-            return opening
-        bracket = closing(nodes, opening)
-        self._differentiated(nodes[opening + 1 : bracket], start, nodes[min(bracket, len(nodes) - 1)].end)
-        return min(bracket + 1, len(nodes))
-
-    def _differentiated(self, by: Sequence[Node], start: int, end: int) -> None:
-        """Write the gradient by the parameter that ``by`` begins with; behind it there may be the data."""
-        argument = split(split(by, ";")[0], ",")[0]
-        parameter = read_name(argument, skip(argument, 1 if by and by[0].is_command(r"\partial") else 0), self.context)
-        if parameter is None:
-            self.context.report("E703", "this gradient names no parameter", start, end)
-        elif skip(argument, parameter[1]) < len(argument):
-            help_ = "a step has one gradient, at the parameter: say in what the step computes where that is"
-            self.context.report("E703", "this gradient is taken at another point than the parameter", start, end, help_)
-        else:
-            name = parameter[0]
-            times = [s for s in name.subscripts if s in TIMES]
-            if times:
-                self.context.points.setdefault(times[0], (start, end))
-            bare = Name(name.base, 0, 0, name.accent, [s for s in name.subscripts if s not in TIMES], name.superscript)
-            self.context.parameter = self.context.parameter or bare.text
-        self.out.write(" ∇f_t(θ_{t-1})", start, end)
-        self.after_value = True
-
-    def _is_derivative(self, above: Sequence[Node], below: Sequence[Node]) -> bool:
-        r"""Whether a fraction is ``\frac{\partial L}{\partial \theta}``."""
-        first = [part[skip(part, 0) : skip(part, 0) + 1] for part in (above, below)]
-        return all(part and part[0].is_command(r"\partial") for part in first)
-
-    def _derivative(self, nodes: Sequence[Node], at: int) -> int | None:
-        r"""``\partial L / \partial \theta``, or ``\partial f(\theta)``, a subgradient; the index behind it, None where
-        neither stands at ``nodes[at]``."""
-        function = read_name(nodes, skip(nodes, at + 1), self.context)
-        if function is not None and function[1] < len(nodes) and nodes[function[1]].is_char("("):
-            return self._gradient(nodes, at)
-        slash = next((i for i in range(at, len(nodes)) if nodes[i].is_char("/+-=,")), len(nodes))
-        by = skip(nodes, slash + 1)
-        if slash >= len(nodes) or not nodes[slash].is_char("/") or by >= len(nodes):
-            return None
-        parameter = read_name(nodes, skip(nodes, by + 1), self.context)
-        if not nodes[by].is_command(r"\partial") or parameter is None:
-            return None
-        self._differentiated(nodes[by : parameter[1]], nodes[at].start, parameter[0].end)
-        return parameter[1]
-
-    def _running(self, nodes: Sequence[Node], at: int) -> int:
-        r"""``\prod_{i=1}^{t} \mu_i``; up to ``t+1`` it is that, times ``\mu_{t+1}``."""
-        node = nodes[at]
-        scripts: dict[str, str] = {}
-        behind = skip(nodes, at + 1)
-        while behind < len(nodes) and nodes[behind].is_char("_^"):
-            script, after, _ = group_or_node(nodes, behind + 1)
-            scripts[nodes[behind].text] = "".join(plain(script).split())
-            behind = skip(nodes, after)
-        element = re.match(r"([a-z])(?:=|\Z)", scripts.get("_", ""))
-        if node.text == r"\sum" and element and element[1] != self.context.index:
-            operand = _term(nodes, behind)
-            if is_label(nodes[behind:operand], element[1]):
-                return self._sum(element[1], nodes, at, behind, operand)
-        lower = re.fullmatch(r"([a-z])=1", scripts.get("_", ""))
-        upper = scripts.get("^", "").replace(self.context.index, "t")
-        end = nodes[behind - 1].end
-        sign = LATEX_SYMBOLS[node.text]
-        if lower is None or upper not in ("t", "t+1"):
-            message = f"`{node.text}` does not run over the steps"
-            help_ = rf"write `{node.text}_{{i=1}}^{{t}}`"
-            if node.text == r"\prod" and "^" not in scripts and "=" not in scripts.get("_", ""):
-                message, help_ = _PROJECTION
-            self.context.report("E703", message, node.start, end, help_)
-            return behind
-        self.out.write(" (" if upper == "t+1" else " ", node.start, node.start)
-        self.out.write(f"{sign}_{{{lower[1]}=1}}^{{t}} ", node.start, end)
-        self.after_value = False
-        body = read_name(nodes, behind, self.context)
-        if body is None or lower[1] not in body[0].subscripts:
-            if upper == "t+1":
-                self.context.report("E703", f"`{node.text}` up to t+1 needs a name behind it", node.start, end)
-            return behind
-        name, behind = body
-        index = name.subscripts.index(lower[1])
-        if len(name.subscripts) > 1:  # \beta_{1,i}
-            name.subscripts[index] = "t"
-        self._write_name(name)
-        if upper == "t+1":
-            name.subscripts[index] = "t+1"
-            self.out.write(")" if sign == "∏" else ") +", end, end)
-            self._write_name(name)
-        return behind
-
-    def _sum(self, element: str, nodes: Sequence[Node], at: int, start: int, end: int) -> int:
-        r"""``\sum_j g_{t,j}^2``, over the elements of a tensor."""
-        outside = self.context.labels
-        self.context.labels = outside | {element}
-        self.out.write(" sum(", nodes[at].start, nodes[start - 1].end)
-        self._bracketed(nodes[start:end])
-        self.out.write(") ", nodes[end - 1].end, nodes[end - 1].end)
-        self.after_value = True
-        self.context.labels = outside
-        return end
 
     # ------------------------------------------------------------------------------------------------- words and cases
 

@@ -15,7 +15,7 @@ from typing import Any
 from optdsl.importer.box import Box
 from optdsl.importer.defaults import with_defaults
 from optdsl.importer.header import FIELD_NAMES
-from optdsl.importer.mathematics import ONES
+from optdsl.importer.translator import ONES
 from optdsl.importer.tree import rewritten, walk
 from optdsl.syntax import ast
 from optdsl.syntax.ast import Symbol, Time
