@@ -31,14 +31,21 @@ RESERVED = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if inline int long register "
     "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while asm typeof "
     # support/native_source.py, and what it includes
-    "INLINE F32 F64 BF16 F16 REAL SCALED LOAD STORE NARROW LOAD_SCALAR ROUND NEXT PREFETCH CHUNK PREFETCH_BYTES "
-    "MULTIPLY_ADD FUSED_MULTIPLY_ADD SQRT ABS EXP LOG FLOOR POW NAN INFINITY lerp maximum minimum at_least at_most "
-    "sign through_bf16 through_f32 integer_power scalar_maximum scalar_minimum scalar_sign pow sqrt fabs exp log floor "
-    "scalars work prepare step_tensor step_elements element "
+    "INLINE F32 F64 BF16 F16 REAL SCALED LOAD STORE NARROW LOAD_SCALAR ROUND ROUND_ELEMENT NEXT PREFETCH CHUNK "
+    "PREFETCH_BYTES MULTIPLY_ADD FUSED_MULTIPLY_ADD SQRT ABS EXP LOG FLOOR POW NAN INFINITY lerp maximum minimum "
+    "at_least at_most sign through_bf16 through_f32 integer_power scalar_maximum scalar_minimum scalar_sign pow "
+    "sqrt fabs exp log floor scalars work prepare step_tensor step_elements element "
     # the template
     "i j k from to end tensor tensors addresses hypers grad_scale again previous".split()
 )
 """Names that are taken in C."""
+
+JOB_NAMES = frozenset(
+    "NULL JOBS LARGE LEAST_BLOCK MOST_BLOCKS all b block blocks c chunks close_tensor col cut_into_blocks e "
+    "end_pass facts first free is_pass j job k last left malloc n open_tensor part_of row rows run_job s shape "
+    "span step_alone step_together t tensor work".split()
+)
+"""Names of the kernels of several jobs."""
 
 SPECIALISED = 3
 """Up to so many conditions that a step decides, there is a loop for each of their combinations."""
@@ -51,14 +58,6 @@ def emit_native(program: Program) -> str:
     it.
     """
     return _elementwise(program) if program.is_elementwise else _phased(program)
-
-
-JOB_NAMES = frozenset(
-    "JOBS LARGE LEAST_BLOCK MOST_BLOCKS all b block blocks c chunks close_tensor col cut_into_blocks e end_pass facts "
-    "first is_pass j job k last left n open_tensor part_of row rows run_job s shape span step_alone step_together t "
-    "tensor work".split()
-)
-"""Names of the kernels of several jobs."""
 
 
 def _elementwise(program: Program) -> str:
