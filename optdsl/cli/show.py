@@ -53,10 +53,8 @@ def show_stage(unit: Unit, stage: Stage) -> str:
             return emit_functions(unit.program).single_tensor
         case Stage.FOREACH:
             return emit_functions(unit.program).multi_tensor
-        case Stage.TRITON:
-            return kernels(unit, "triton") or without_kernel(unit, *obstacles(unit.program))
-        case Stage.NATIVE:
-            return kernels(unit, "native") or without_kernel(unit, "reduces tensors")
+        case Stage.TRITON | Stage.NATIVE:
+            return kernels(unit, stage) or without_kernel(unit, *obstacles(unit.program))
         case Stage.CLASS:
             return emit([unit])[unit.class_file]
         case Stage.LATEX:

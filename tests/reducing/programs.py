@@ -143,6 +143,18 @@ optimizer Norms:
             g_t ← g_t / s_t
         θ_t ← θ_{t-1} - γ √(t) g_t / (sum(θ_{t-1}²) + 1)
 """,
+    "Clipped": """
+optimizer Clipped:
+    input:
+        γ (lr) = 1e-2
+        c (clip) = 0
+
+    for t = 1 to … do
+        g_t ← ∇f_t(θ_{t-1})
+        if c ≠ 0
+            g_t ← g_t / max(1, ‖g_t‖ / c)
+        θ_t ← θ_{t-1} - γ g_t / (1 + ‖θ_{t-1}‖)
+""",
     "Ranks": """
 optimizer Ranks:
     input:
@@ -303,5 +315,6 @@ def hypers_of(name: str) -> tuple[Mapping[str, Any], ...]:
     """Settings under which a spec is tested."""
     return {
         "Adafactor": ({}, {"weight_decay": 0.1, "maximize": True, "eps1": 1e-30}),
+        "Clipped": ({}, {"clip": 0.5, "maximize": True}),
         "Lars": ({}, {"momentum": 0.0, "maximize": True}),
     }.get(name, ({}, {"maximize": True}))
