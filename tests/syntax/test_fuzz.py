@@ -113,7 +113,7 @@ def written(random: Random, tokens: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def examine(text: str) -> Parsed:
+def assert_only_reported(text: str) -> Parsed:
     """Parse, and check what must hold of any answer."""
     source = Source("<fuzz>", text)
     parsed = parse(source)
@@ -130,7 +130,7 @@ def examine(text: str) -> Parsed:
 @given(RANDOMS, st.integers(20, 200))
 def test_text_drawn_from_the_grammar_is_read(random: Random, budget: int) -> None:
     text = written(random, derive(random, "start", budget))
-    assert {d.code for d in examine(text).diagnostics} <= FROM_THE_BUILDER | {"E003"}
+    assert {d.code for d in assert_only_reported(text).diagnostics} <= FROM_THE_BUILDER | {"E003"}
 
 
 MUTANTS = [
@@ -163,16 +163,16 @@ def mutate(random: Random, text: str, edits: int) -> str:
 @settings(max_examples=150)
 @given(RANDOMS, st.sampled_from(spec_names()), st.integers(1, 12))
 def test_mutated_specs_are_only_reported(random: Random, name: str, edits: int) -> None:
-    examine(mutate(random, spec_text(name), edits))
+    assert_only_reported(mutate(random, spec_text(name), edits))
 
 
 @settings(max_examples=100)
 @given(RANDOMS, st.integers(10, 60), st.integers(1, 8))
 def test_mutated_text_of_the_grammar_is_only_reported(random: Random, budget: int, edits: int) -> None:
-    examine(mutate(random, written(random, derive(random, "start", budget)), edits))
+    assert_only_reported(mutate(random, written(random, derive(random, "start", budget)), edits))
 
 
 @settings(max_examples=100)
 @given(st.lists(st.sampled_from(MUTANTS), max_size=60).map(" ".join) | st.text(max_size=80))
 def test_soup_is_only_reported(text: str) -> None:
-    examine(text)
+    assert_only_reported(text)

@@ -12,7 +12,7 @@ from tests.torch_parity.cases import parameters
 from tests.zoo.cases import CASES, STEPS, Case, configurations, gradients
 
 
-def close(ours: Tensor, theirs: Tensor, rtol: float, what: str) -> None:
+def assert_close(ours: Tensor, theirs: Tensor, rtol: float, what: str) -> None:
     scale = theirs.detach().abs().max().item() if theirs.numel() else 0.0
     theirs = theirs.to(ours.dtype).reshape(ours.shape)
     torch.testing.assert_close(ours, theirs, rtol=rtol, atol=rtol * scale, msg=lambda text: f"{what}: {text}")
@@ -30,6 +30,6 @@ def test_agrees_with_the_reference(case: Case, kwargs: dict[str, Any], maximize:
             param.grad = -grad if maximize else grad
         optimizer.step()
     for param, (theta, states) in zip(params, case.reference(start, grads, case.arguments(kwargs)), strict=True):
-        close(param, theta, case.rtol, "θ")
+        assert_close(param, theta, case.rtol, "θ")
         for key, value in optimizer.state[param].items():
-            close(value, torch.as_tensor(STEPS if key == "step" else states[key]), case.rtol, key)
+            assert_close(value, torch.as_tensor(STEPS if key == "step" else states[key]), case.rtol, key)
